@@ -1,0 +1,110 @@
+"""Every knob of mxconv, declared once: name, environment variable, type, default, meaning.
+
+A knob's value is looked up in this order: an `override` block around the call, the environment, the default.
+
+>>> with override(num_threads=1):
+...     get("num_threads")
+1
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ParamError
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One setting."""
+
+    name: str
+    environment: str
+    parse: Callable[[str], Any]
+    default: Any
+    meaning: str
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+KNOBS: dict[str, Knob] = {
+    k.name: k
+    for k in (
+        Knob("cache_dir", "MXCONV_CACHE_DIR", str, None, "folder of compiled kernels; unset: the user's cache folder"),
+        Knob("target", "MXCONV_TARGET", str, "native", "CPU to compile for: native, avx512, avx2 or x86-64"),
+        Knob("num_threads", "MXCONV_NUM_THREADS", _count, None, "threads of one call; unset: the CPUs that we may use"),
+        Knob("log", "MXCONV_LOG", str, "", "'plan' prints one line for each plan that is made, to standard error"),
+        Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),
+        Knob("parallel_threshold", "MXCONV_PARALLEL_THRESHOLD", int, 200_000,
+             "multiply-adds below which a call stays on its own thread"),
+        Knob("block_pixels", "MXCONV_BLOCK_PIXELS", _count, None, "upper bound of pixels in a block (for tests)"),
+        Knob("block_channels", "MXCONV_BLOCK_CHANNELS", _count, None, "upper bound of output channels in a block (for tests)"),
+        Knob("block_reduction", "MXCONV_BLOCK_REDUCTION", _count, None, "upper bound of products in one chain (for tests)"),
+    )
+}  # fmt: skip
+
+_overrides: ContextVar[dict[str, Any] | None] = ContextVar("mxconv_overrides", default=None)
+
+
+def get(name: str) -> Any:
+    """The value of a knob now.
+
+    Raises: ParamError, if the environment holds a text that the knob cannot read.
+    """
+    overrides = _overrides.get()
+    if overrides is not None and name in overrides:
+        return overrides[name]
+    knob = KNOBS[name]
+    text = os.environ.get(knob.environment)
+    if not text:
+        return knob.default
+    try:
+        return knob.parse(text)
+    except ValueError as error:
+        raise ParamError(
+            f"the environment variable {knob.environment} is {text!r}, expected {knob.meaning}",
+            argument=knob.environment,
+            got=text,
+            expected=knob.meaning,
+            fix=f"Unset it or set it as described (default: {knob.default}).",
+        ) from error
+
+
+@contextmanager
+def override(**values: Any) -> Iterator[None]:
+    """Set knobs inside a `with` block, for this thread or task only.
+
+    Raises: ParamError, for a name that is no knob.
+    """
+    unknown = sorted(set(values) - set(KNOBS))
+    if unknown:
+        raise ParamError(
+            f"unknown setting {unknown[0]!r}, expected one of {', '.join(KNOBS)}",
+            argument=unknown[0],
+            got=unknown[0],
+            expected=tuple(KNOBS),
+        )
+    token = _overrides.set({**(_overrides.get() or {}), **values})
+    try:
+        yield
+    finally:
+        _overrides.reset(token)
+
+
+def table() -> str:
+    """All knobs as a Markdown table; docs/knobs.md is made from it."""
+    rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
+    for k in KNOBS.values():
+        default = "unset" if k.default in (None, "") else k.default
+        rows.append(f"| `{k.name}` | `{k.environment}` | {default} | {k.meaning} |")
+    return "\n".join(rows) + "\n"

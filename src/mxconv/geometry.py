@@ -1,0 +1,216 @@
+"""All extent arithmetic of convolution, on plain integers, one spatial axis at a time.
+
+Every other module calls this one; nothing else in mxconv computes an output size, a pad or a tap's position. Names:
+`size` is the extent that goes into an operator, `out` the one that comes out; `pad_lo` and `pad_hi` are the samples
+added before and after (negative: cropped); a dilation of 1 is dense. With x the input and y the output of the forward
+convolution, per axis
+
+    y[o] = sum over t of x[o*stride + t*dilation - pad_lo] * w[t],     0 <= t < kernel.
+
+Nothing is checked here beyond what the arithmetic needs: callers turn a non-positive extent into an error that names
+the operator and the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+def dilated_kernel(kernel: int, dilation: int) -> int:
+    """The samples that a dilated kernel spans: dilation*(kernel - 1) + 1.
+
+    >>> dilated_kernel(3, 2)
+    5
+    """
+    return dilation * (kernel - 1) + 1
+
+
+def conv_out(size: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int) -> int:
+    """Output extent of a convolution: floor((size + pads - dilated kernel) / stride) + 1; not positive if none fits.
+
+    >>> conv_out(224, 7, 2, 1, 3, 3)
+    112
+    """
+    return (size + pad_lo + pad_hi - dilated_kernel(kernel, dilation)) // stride + 1
+
+
+def conv_in_range(
+    out: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int
+) -> tuple[int, int]:
+    """The smallest and the largest input extent from which a convolution makes `out`; equal exactly at stride 1.
+
+    >>> conv_in_range(112, 7, 2, 1, 3, 3)
+    (223, 224)
+    """
+    low = stride * (out - 1) + dilated_kernel(kernel, dilation) - pad_lo - pad_hi
+    return low, low + stride - 1
+
+
+def deconv_out(
+    size: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int, adj: int = 0
+) -> int:
+    """Output extent of a deconvolution: stride*(size - 1) + dilated kernel - pads + adj.
+
+    >>> deconv_out(112, 4, 2, 1, 1, 1)
+    224
+    """
+    return stride * (size - 1) + dilated_kernel(kernel, dilation) - pad_lo - pad_hi + adj
+
+
+def deconv_in(
+    out: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int, adj: int = 0
+) -> int | None:
+    """The input extent from which a deconvolution makes `out`, or None where no whole number does.
+
+    >>> deconv_in(224, 4, 2, 1, 1, 1), deconv_in(225, 4, 2, 1, 1, 1)
+    (112, None)
+    """
+    whole, rest = divmod(out - dilated_kernel(kernel, dilation) + pad_lo + pad_hi - adj, stride)
+    return None if rest else whole + 1
+
+
+def target_trim(size: int, kernel: int, stride: int, dilation: int, target: int) -> int:
+    """What a deconvolution must trim from its full extent to reach `target`; negative if the target is too big.
+
+    >>> target_trim(9, 3, 2, 1, 18)
+    1
+    """
+    return deconv_out(size, kernel, stride, dilation, 0, 0) - target
+
+
+def target_pads(trim: int) -> tuple[int, int]:
+    """(pad_lo, pad_hi) that take `trim` samples away; an odd one goes at the front, as in MXNet.
+
+    MXNet says the same with pad = ceil(trim/2) on both sides and adj = trim mod 2 (adj is pad_hi taken away).
+
+    >>> target_pads(5)
+    (3, 2)
+    """
+    return (trim + 1) // 2, trim // 2
+
+
+def conv_weight_shape(
+    num_filter: int, channels: int, groups: int, kernel: Sequence[int]
+) -> tuple[int, ...]:
+    """Weight of a convolution, channels first: (num_filter, channels // groups, *kernel).
+
+    >>> conv_weight_shape(64, 32, 4, (3, 3))
+    (64, 8, 3, 3)
+    """
+    return (num_filter, channels // groups, *kernel)
+
+
+def deconv_weight_shape(
+    num_filter: int, channels: int, groups: int, kernel: Sequence[int]
+) -> tuple[int, ...]:
+    """Weight of a deconvolution, channels first: (channels, num_filter // groups, *kernel).
+
+    It is the weight of the convolution whose data gradient the deconvolution is.
+
+    >>> deconv_weight_shape(64, 32, 4, (3, 3))
+    (32, 16, 3, 3)
+    """
+    return conv_weight_shape(channels, num_filter, groups, kernel)
+
+
+def bias_shape(num_filter: int) -> tuple[int]:
+    """Bias of both operators: (num_filter,)."""
+    return (num_filter,)
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One kernel tap as a phase sees it: weight index `tap` reads source position grid*step + `offset`."""
+
+    tap: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Destination positions origin, origin + step, ... (`count` of them) that see the same taps."""
+
+    origin: int
+    count: int
+    taps: tuple[Tap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisPlan:
+    """One axis of a dense correlation: destination[origin + g*dst_step] += source[g*src_step + offset] * w[tap].
+
+    `forward` is one phase with src_step = stride; `backward_data` has min(stride, extent) phases with
+    dst_step = stride, each a stride-1 problem on the taps that hit it, so no zero is ever inserted or multiplied.
+    """
+
+    src_step: int
+    dst_step: int
+    phases: tuple[Phase, ...]
+
+
+def forward_axis(out: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> AxisPlan:
+    """The axis of a forward convolution: one phase that sees every tap.
+
+    >>> forward_axis(4, 2, 3, 1, 1).phases[0].taps
+    (Tap(tap=0, offset=-1), Tap(tap=1, offset=0))
+    """
+    taps = tuple(Tap(t, t * dilation - pad_lo) for t in range(kernel))
+    return AxisPlan(src_step=stride, dst_step=1, phases=(Phase(0, out, taps),))
+
+
+def backward_data_axis(size: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> AxisPlan:
+    """The axis of a data gradient (or deconvolution) with `size` destination samples, split by stride phase.
+
+    From i + pad_lo = o*stride + t*dilation, position i = origin + g*stride sees tap t at o = g + offset where
+    offset = (origin + pad_lo - t*dilation) / stride is whole. Taps are listed by rising offset.
+
+    >>> [(p.origin, [t.tap for t in p.taps]) for p in backward_data_axis(6, 3, 2, 1, 1).phases]
+    [(0, [1]), (1, [2, 0])]
+    """
+    by_residue: dict[int, list[int]] = {}
+    for t in reversed(range(kernel)):
+        by_residue.setdefault((t * dilation - pad_lo) % stride, []).append(t)
+    phases = tuple(
+        Phase(
+            origin,
+            (size - origin + stride - 1) // stride,
+            tuple(
+                Tap(t, (origin + pad_lo - t * dilation) // stride)
+                for t in by_residue.get(origin % stride, ())
+            ),
+        )
+        for origin in range(min(stride, size))
+    )
+    return AxisPlan(src_step=1, dst_step=stride, phases=phases)
+
+
+def input_halo(
+    out_start: int, out_stop: int, kernel: int, stride: int, dilation: int, pad_lo: int
+) -> tuple[int, int]:
+    """The half-open input interval that outputs [out_start, out_stop) read; it may reach beyond the array.
+
+    >>> input_halo(0, 4, 3, 2, 1, 1)
+    (-1, 8)
+    """
+    if out_stop <= out_start:
+        return 0, 0
+    start = out_start * stride - pad_lo
+    return start, (out_stop - 1) * stride - pad_lo + dilated_kernel(kernel, dilation)
+
+
+def valid_products(
+    size: int, out: int, kernel: int, stride: int, dilation: int, pad_lo: int
+) -> int:
+    """How many (output, tap) pairs read a real sample, not padding: the honest multiplication count of an axis.
+
+    >>> valid_products(4, 4, 3, 1, 1, 1)
+    10
+    """
+    total = 0
+    for t in range(kernel):
+        shift = pad_lo - t * dilation  # o*stride must lie in [shift, shift + size)
+        first = max(0, -(-shift // stride))
+        last = min(out - 1, (shift + size - 1) // stride)
+        total += max(0, last - first + 1)
+    return total
