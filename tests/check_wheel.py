@@ -1,7 +1,7 @@
 """Build the distribution, look at the wheel, and use it in a clean virtual environment: `make wheel`.
 
-The wheel is built from the source distribution, so that a file missing there is noticed as well. The packages of
-the environment stay between runs; mxconv itself is installed anew each time, from the wheel that was just built.
+The wheel is built from the source distribution, so that a file missing there is noticed as well. The other
+packages of the environment stay between runs; mxconv itself is installed anew each time, from the new wheel.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
     wheel = build(work / "dist")
     look_inside(wheel)
     try_it(wheel, work / "environment")
-    print(f"{wheel.name}: built, installed and used in {work / 'environment'}")  # noqa: T201
+    print(f"{wheel.name}: built, installed and used in {work / 'environment'}")
 
 
 if __name__ == "__main__":
