@@ -6,8 +6,8 @@ Three medians over fresh processes, each round with an empty code cache of its o
 * the first call, which has to compile its kernel;
 * the same call in a second process, which finds the kernel in the code cache.
 
-Exits with status 1 if one is over its limit. The calls are a 3x3 Convolution and a 4x4 stride-2 Deconvolution of a
-(1, 16, 56, 56) float32 array, timed until the answer is there.
+Exits with status 1 if one is over its limit. The calls are a 3x3 Convolution and a 4x4 stride-2 Deconvolution
+of a (1, 16, 56, 56) float32 array, timed until the answer is there.
 """
 
 from __future__ import annotations

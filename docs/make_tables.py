@@ -1,6 +1,7 @@
 """Write the tables of docs/ that come from the code: `make docs`.
 
-tests/test_docs.py notices when one is out of date. A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`.
+tests/test_docs.py notices when one is out of date. A table stands between the two comments
+`<!-- table: NAME -->` and `<!-- end of table -->`.
 """
 
 from __future__ import annotations
