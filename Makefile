@@ -49,13 +49,15 @@ clean:
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "mxconv needs Python 3.10 or newer; this is `$(PYTHON) --version 2>&1`. Name another: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "Making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.demo: EXTRA = plot
 $(VENV)/.dev: EXTRA = dev
 $(VENV)/.demo $(VENV)/.dev: $(VENV)/.python pyproject.toml
-	$(PY) -m pip install --quiet --disable-pip-version-check --only-binary llvmlite --editable ".[$(EXTRA)]" || { \
+	@echo "Installing mxconv and what it needs into $(VENV) (about half a minute the first time)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --only-binary llvmlite --editable ".[$(EXTRA)]" || { \
 	  echo "The installation failed. If llvmlite is the package that was not found: it has wheels for Linux (glibc),"; \
 	  echo "Windows and macOS on Apple silicon; none for Alpine (musl); for macOS on Intel up to 0.45.1 (Python 3.10-3.13)."; exit 1; }
 	@touch $@
