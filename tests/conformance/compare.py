@@ -1,0 +1,111 @@
+"""Compare a result with the oracle's: shape, dtype, finiteness, then values.
+
+Integers as data make every sum exact, so the result must be the oracle's, rounded once to the stored type.
+With N(0,1) data the error of one output may be at most
+
+    2 * sqrt(products of that output + 1) * accumulate * sum |x||w|  +  store * |exact|
+
+with the unit roundoffs of the table below; it does not grow with the size of the arrays. A product of complex
+numbers counts as two of real ones, and as one more rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mxconv.engine.problem import ConvProblem
+from mxconv.testing import reference
+
+UNIT_ROUNDOFF = {  # dtype: of the accumulator, of the final rounding to the stored type
+    "float32": (2**-24, 0.0),
+    "float64": (2**-53, 0.0),
+    "float16": (2**-24, 2**-11),
+    "bfloat16": (2**-24, 2**-8),
+    "complex64": (2**-24, 0.0),
+    "complex128": (2**-53, 0.0),
+}
+SUBNORMAL = {"float16": 2.0**-25}
+"""Half the distance of the smallest numbers, where it can be met."""
+
+
+class Mismatch(AssertionError):
+    """A result that is not the oracle's; the text ends with the line of the case."""
+
+
+def expect(p: ConvProblem, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The oracle's answer to a problem."""
+    how = {
+        "stride": p.stride,
+        "dilation": p.dilation,
+        "pad_lo": p.pad_lo,
+        "pad_hi": p.pad_hi,
+        "groups": p.groups,
+    }
+    data, weight = (arrays[name] for name in p.inputs)
+    if p.direction == "forward":
+        return reference.convolution(data, weight, arrays.get("bias"), **how)
+    return reference.deconvolution(data, weight, arrays.get("bias"), **how, out_spatial=p.in_spatial)
+
+
+def tolerance(p: ConvProblem, arrays: dict[str, np.ndarray], exact: np.ndarray) -> np.ndarray:
+    """The error that each output may have when its sum is not exact."""
+    accumulate, store = UNIT_ROUNDOFF[p.dtype]
+    wide = {name: np.abs(_wide(a)) for name, a in arrays.items()}
+    magnitude = expect(p, wide)
+    products = expect(p, {name: np.ones_like(a) for name, a in wide.items() if name != "bias"})
+    terms = np.sqrt((2 if p.storage.kind == "complex" else 1) * products + 1)
+    if p.storage.kind == "complex":
+        terms = terms + 1
+    return 2 * terms * accumulate * magnitude + store * np.abs(exact) + SUBNORMAL.get(p.dtype, 0.0)
+
+
+def compare(
+    got: np.ndarray, exact: np.ndarray, p: ConvProblem, line: str, allowed: np.ndarray | None = None
+) -> None:
+    """Check a result against the oracle's; `allowed` is the error of each output, None means exact.
+
+    Raises: Mismatch, with the worst index and the line of the case.
+    """
+
+    def fail(what: str) -> None:
+        raise Mismatch(f"{what}\n  case: {line}")
+
+    if got.shape != exact.shape:
+        fail(f"shape is {got.shape}, expected {exact.shape}")
+    if got.dtype != p.result.numpy:
+        fail(f"dtype is {got.dtype}, expected {p.result.name}")
+    if not got.size:
+        return
+    expected = _wide(exact.astype(p.result.numpy))
+    values = _wide(got)
+    if p.result.kind != "int" and not np.isfinite(values).all():
+        worst = np.unravel_index(int(np.argmin(np.isfinite(values))), got.shape)
+        fail(
+            f"{np.count_nonzero(~np.isfinite(values))} of {got.size} are not finite, first at {_text(worst)}"
+        )
+    if allowed is None:
+        wrong = values != expected
+        error = (
+            np.abs(values.astype(object) - expected) if p.result.kind == "int" else np.abs(values - expected)
+        )
+        measure = error
+    else:
+        error = np.abs(values - exact)
+        wrong = error > allowed
+        measure = error / np.maximum(allowed, np.finfo(float).tiny)
+    if wrong.any():
+        worst = np.unravel_index(int(np.argmax(np.where(wrong, measure, -1))), got.shape)
+        limit = "" if allowed is None else f" (error {error[worst]:.3g}, allowed {allowed[worst]:.3g})"
+        fail(
+            f"{np.count_nonzero(wrong)} of {got.size} are wrong, worst at {_text(worst)}: "
+            f"got {got[worst]}, expected {expected[worst]}{limit}"
+        )
+
+
+def _wide(a: np.ndarray) -> np.ndarray:
+    """The same numbers in the widest type of their kind."""
+    return a.astype({"c": np.complex128, "i": np.int64, "u": np.int64}.get(a.dtype.kind, np.float64))
+
+
+def _text(index: tuple[np.intp, ...]) -> str:
+    return str(tuple(int(i) for i in index))

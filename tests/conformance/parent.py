@@ -1,0 +1,74 @@
+"""Start a batch of cases in a child process and read what it said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .random_problems import Case, parse
+
+
+@dataclass
+class Outcome:
+    """What a child came to: how it ended, the case that it began last, and what those that passed used."""
+
+    returncode: int
+    cases: list[Case] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    last: str = ""
+    failed: str = ""
+    error: str = ""
+    stderr: str = ""
+
+    @property
+    def report(self) -> str:
+        """Why it did not pass; empty if it did."""
+        if self.returncode == 0:
+            return ""
+        end = f"signal {-self.returncode}" if self.returncode < 0 else f"exit status {self.returncode}"
+        return f"{end} after {len(self.records)} cases\n{self.error or self.last}\n{self.stderr[-2000:]}"
+
+    def count(self) -> Counter[tuple[str, str]]:
+        """How many cases each algorithm, direction, dtype and api got."""
+        counter: Counter[tuple[str, str]] = Counter()
+        for case, record in zip(self.cases, self.records, strict=True):
+            counter["direction", case.problem.direction] += 1
+            counter["dtype", case.problem.dtype] += 1
+            counter["api", case.api] += 1
+            if "algorithm" in record:
+                counter["algorithm", record["algorithm"]] += 1
+        return counter
+
+    def share_of_blocked(self) -> float:
+        """The share of cases with two or more blocks on every blocked axis."""
+        blocked = [bool(r.get("blocks")) and min(r["blocks"].values()) >= 2 for r in self.records]
+        return sum(blocked) / max(1, len(blocked))
+
+
+def run_child(arguments: Iterable[str], *, timeout: float, environment: dict[str, str]) -> Outcome:
+    """Run a batch in a child process and read what it said; a timeout counts as its end by signal 14."""
+    command = [sys.executable, "-m", f"{__package__}.child", *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, env=environment, check=False
+        )
+        status, out, err = done.returncode, done.stdout, done.stderr
+    except subprocess.TimeoutExpired as late:
+        status, out, err = -14, *((t or b"").decode() for t in (late.stdout, late.stderr))
+    outcome = Outcome(status, stderr=err)
+    for line in out.splitlines():
+        if not line.startswith("{"):
+            outcome.last = line
+            continue
+        record = json.loads(line)
+        if "failed" in record:
+            outcome.failed, outcome.error = record["failed"], record["error"]
+        else:
+            outcome.cases.append(parse(outcome.last))
+            outcome.records.append(record)
+    return outcome

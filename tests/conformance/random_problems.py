@@ -1,0 +1,235 @@
+"""Random cases by number: a ConvProblem with the strides of its arrays, its data and the knobs of one run.
+
+A case has a one-line text form (the problem's own, a semicolon, then key=value words) that parses back:
+
+    forward float32 n1 g1 c3->8 i9x9 k3x3 +bias ; seed=7 data=integers block_pixels=8 num_threads=2
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from mxconv import geometry
+from mxconv.dtypes import DTYPES
+from mxconv.engine.problem import ConvProblem, Direction, contiguous_strides
+
+Ints = tuple[int, ...]
+
+MAX_ELEMENTS = 60_000
+MAX_TAPS = 343
+PRODUCTS = ((1, 300), (300, 5_000), (5_000, 50_000), (50_000, 300_000))
+"""Ranges of multiply-adds, drawn first: small problems are many, but not all."""
+FEW = (1, 1, 2, 3, 4, 5, 7)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of the check. `api`: engine, nd, nd_last (channels last); `quirk`: none, swapped, unaligned."""
+
+    problem: ConvProblem
+    seed: int = 0
+    data: str = "integers"
+    api: str = "engine"
+    quirk: str = "none"
+    knobs: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        words = [f"{k}={v}" for k, v in {**self._extras(), **self.knobs}.items()]
+        return f"{self.problem} ; {' '.join(words)}"
+
+    def _extras(self) -> dict[str, object]:
+        usual = {"api": "engine", "quirk": "none"}
+        named = {k: getattr(self, k) for k in ("seed", "data", "api", "quirk")}
+        return {k: v for k, v in named.items() if usual.get(k) != v}
+
+
+def parse(line: str) -> Case:
+    """The case of a line."""
+    text, _, rest = line.partition(";")
+    words = dict(word.split("=") for word in rest.split())
+    named = {k: words.pop(k) for k in ("data", "api", "quirk") if k in words}
+    return Case(
+        ConvProblem.parse(text),
+        seed=int(words.pop("seed", 0)),
+        **named,
+        knobs={k: int(v) for k, v in words.items()},
+    )
+
+
+def make_case(number: int) -> Case:
+    """The case of that number, the same on every machine."""
+    rng = random.Random(number)
+    direction = rng.choice(("forward", "backward_data"))
+    dtype = "float32" if rng.random() < 0.2 else rng.choice(tuple(DTYPES))
+    is_edge = rng.random() < 0.04
+    least, most = (0, 1000) if is_edge else rng.choices(PRODUCTS, (10, 40, 35, 15))[0]
+    while True:
+        problem = _problem(rng, direction, dtype, is_edge)
+        shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
+        if (
+            least <= problem.products <= most
+            and max(map(math.prod, shapes)) <= MAX_ELEMENTS
+            and math.prod(problem.kernel) <= MAX_TAPS
+        ):
+            break
+    case = Case(
+        problem,
+        seed=number,
+        data="normal" if problem.storage.kind != "int" and rng.random() < 0.3 else "integers",
+        api=rng.choice(("nd", "nd_last")) if rng.random() < 0.2 and _is_plain(problem) else "engine",
+        quirk=rng.choice(("swapped", "unaligned")) if rng.random() < 0.06 else "none",
+        knobs=_knobs(rng),
+    )
+    if case.api == "nd_last" and problem.rank > 3:
+        case = replace(case, api="nd")
+    return case
+
+
+def _knobs(rng: random.Random) -> dict[str, int]:
+    knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
+    if rng.random() < 0.85:
+        knobs["block_pixels"] = rng.choice((1, 4, 8, 16, 32))
+        knobs["block_channels"] = rng.choice((1, 2, 4, 8, 16))
+        knobs["block_reduction"] = rng.choice((1, 3, 8, 32))
+    return knobs
+
+
+def _is_plain(p: ConvProblem) -> bool:
+    """Whether the operators accept it: extents but the batch are positive, and adj is below the stride."""
+    extents = (p.in_channels, p.out_channels, *p.in_spatial, *p.out_spatial)
+    return min(extents) > 0 and all(0 <= a < s for a, s in zip(adjustment(p), p.stride, strict=True))
+
+
+def adjustment(p: ConvProblem) -> Ints:
+    """The adj with which a deconvolution of y comes to the extent of x."""
+    return tuple(p.in_spatial[a] - geometry.deconv_out(p.out_spatial[a], *p.axis(a)) for a in range(p.rank))
+
+
+def _around(rng: random.Random) -> int:
+    """An extent around the vector width."""
+    lanes = rng.choice((4, 8, 16))
+    return rng.choice((1, lanes - 1, lanes, lanes + 1, 2 * lanes - 1, 2 * lanes + 1))
+
+
+def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool) -> ConvProblem:
+    rank = rng.choices((1, 2, 3, 4, 5), (25, 35, 20, 10, 10))[0]
+    kind = rng.random()
+    if kind < 0.25:  # depthwise
+        groups, group_in, group_out = (
+            (_around(rng) if rng.random() < 0.5 else rng.choice(FEW)),
+            1,
+            rng.choice((1, 1, 1, 2)),
+        )
+    else:
+        groups = 1 if kind < 0.7 else rng.choice((2, 3, 4))
+        group_in = _around(rng) if rng.random() < 0.3 else rng.choice(FEW)
+        group_out = _around(rng) if rng.random() < 0.5 else rng.choice(FEW)
+    longest = {1: 7, 2: 7, 3: 5, 4: 3, 5: 3}[rank]
+    pointwise = rng.random() < 0.1
+    axes = []
+    for axis in range(rank):
+        k = 1 if pointwise else rng.randint(1, longest)
+        s = rng.choice((1, 1, 1, 2, 3, 4)) if axis or rng.random() < 0.7 else rng.randint(1, 9)
+        d = rng.choice((1, 1, 1, 2, 3))
+        reach = geometry.dilated_kernel(k, d) - 1
+        lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.6 else 0 for _ in range(2))
+        if rng.random() < 0.12:
+            lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (-3, reach + 2)))
+        wanted = _around(rng) if axis == rank - 1 else rng.randint(1, 6)
+        if direction == "forward" or axis < rank - 1:  # the extent of y is wanted, else that of x
+            low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)
+            wanted = max(1, rng.randint(low, high))
+        axes.append((k, s, d, lo, hi, wanted))
+    kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
+    batch = rng.choice((1, 1, 1, 2, 3))
+    if is_edge:
+        match rng.choice(("batch", "in", "out", "spatial", "kernel")):
+            case "batch":
+                batch = 0
+            case "in":
+                groups, group_in = 1, 0
+            case "out":
+                groups, group_out = 1, 0
+            case "spatial":
+                size[rng.randrange(rank)] = 0
+            case _:
+                size[rng.randrange(rank)] = 1
+    plain = ConvProblem.create(
+        direction,
+        dtype,
+        batch=batch,
+        groups=groups,
+        in_channels=groups * group_in,
+        out_channels=groups * group_out,
+        in_spatial=size,
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        pad_lo=pad_lo,
+        pad_hi=pad_hi,
+        epilogue=("bias",) if rng.random() < 0.5 else (),
+    )
+    strides = {f"{name}_strides": _strides(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
+    return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+
+
+def _strides(rng: random.Random, shape: Sequence[int], is_output: bool) -> Ints:
+    """Element strides: contiguous, channels last, any order, padded, reversed, or broadcast (inputs only)."""
+    kind = rng.random()
+    axes = list(range(len(shape)))
+    if kind < 0.35:
+        return contiguous_strides(shape)
+    if kind < 0.6:
+        axes = [0, *axes[2:], 1]
+    elif kind < 0.7:
+        rng.shuffle(axes)
+    strides, current = [0] * len(shape), rng.choice((1, 1, 1, 2, 3)) if kind > 0.7 else 1
+    for axis in reversed(axes):
+        strides[axis] = current
+        current *= max(1, shape[axis]) + (rng.choice((0, 1, 5)) if kind > 0.6 else 0)
+    if 0.75 < kind < 0.9:
+        strides = [-s if rng.random() < 0.5 else s for s in strides]
+    if kind > 0.9 and not is_output:
+        strides = [0 if rng.random() < 0.4 else s for s in strides]
+    return tuple(strides)
+
+
+def make_data(case: Case) -> dict[str, np.ndarray]:
+    """The two inputs, and the bias if there is one, in logical order and before strides are laid over them.
+
+    `integers` are so small that every sum of floats is exact; integer types use their whole range. An axis
+    that is broadcast holds one value.
+    """
+    p, rng = case.problem, np.random.default_rng(case.seed)
+    arrays = {}
+    for name in (*p.inputs, *p.epilogue):
+        shape = p.bias_shape if name == "bias" else p.shape_of(name)
+        strides = (1,) if name == "bias" else p.strides_of(name)
+        stored = tuple(1 if s == 0 and n else n for n, s in zip(shape, strides, strict=True))
+        dtype = p.storage.numpy
+        if p.storage.kind == "int":
+            info = np.iinfo(dtype)
+            values = rng.integers(info.min, info.max, stored, dtype, endpoint=True)
+        elif case.data == "normal":
+            values = rng.standard_normal(stored)
+            if p.storage.kind == "complex":
+                values = values + 1j * rng.standard_normal(stored)
+        else:
+            most = 3 if p.dtype == "float16" else 7
+            values = rng.integers(-most, most, stored, endpoint=True)
+            if p.storage.kind == "complex":
+                values = values + 1j * rng.integers(-most, most, stored, endpoint=True)
+        arrays[name] = np.broadcast_to(values.astype(dtype), shape)
+    return arrays
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The cases of a file: one a line, `#` starts a comment."""
+    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [parse(line) for line in lines if line]

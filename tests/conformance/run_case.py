@@ -1,0 +1,109 @@
+"""Run one case, flush against both protected pages, and compare it with the oracle."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from mxconv.engine.execute import convolve
+
+import mxconv as mx
+from mxconv import config
+from mxconv.engine import planner
+
+from .compare import Mismatch, compare, expect, tolerance
+from .guards import Guarded, Side
+from .random_problems import Case, adjustment, make_data
+
+
+def run_case(case: Case) -> dict[str, Any]:
+    """Run a case flush against the page after and the page before; returns what its plan says.
+
+    Raises: Mismatch.
+    """
+    p, line = case.problem, str(case)
+    data = make_data(case)
+    exact = expect(p, data)
+    allowed = tolerance(p, data, exact) if case.data == "normal" else None
+    results, record = [], {}
+    for side in ("after", "before"):
+        with ExitStack() as stack, config.override(**case.knobs), planner.recording() as plans:
+            arrays = {name: _place(stack, case, name, values, side) for name, values in data.items()}
+            out = _guard(stack, case, p.output, side)
+            out.poison()
+            got = _call(case, arrays, out.array)
+            damage = out.damage()
+            if damage is not None:
+                raise Mismatch(f"wrote outside of the result, {damage} bytes from its start\n  case: {line}")
+            compare(got, exact, p, f"{line} side={side}", allowed)
+            results.append(np.ascontiguousarray(got).tobytes())
+        record = {"algorithm": plans[-1].algorithm, "blocks": dict(plans[-1].blocks)} if plans else {}
+    if results[0] != results[1]:
+        raise Mismatch(f"the two placements give different bits\n  case: {line}")
+    return record
+
+
+def _guard(stack: ExitStack, case: Case, name: str, side: Side) -> Guarded:
+    p = case.problem
+    dtype = p.result.numpy if name == p.output else p.storage.numpy
+    shape, strides = (p.bias_shape, (1,)) if name == "bias" else (p.shape_of(name), p.strides_of(name))
+    if case.quirk == "swapped":
+        dtype = dtype.newbyteorder()
+    guarded = Guarded(
+        shape, dtype, [s * dtype.itemsize for s in strides], side, slack=1 if case.quirk == "unaligned" else 0
+    )
+    stack.callback(guarded.free)
+    return guarded
+
+
+def _place(stack: ExitStack, case: Case, name: str, values: np.ndarray, side: Side) -> np.ndarray:
+    guarded = _guard(stack, case, name, side)
+    guarded.array[...] = values
+    guarded.lock()
+    return guarded.array
+
+
+def _call(case: Case, arrays: dict[str, np.ndarray], out: np.ndarray) -> np.ndarray:
+    """Compute through the engine or an operator; the result in logical order."""
+    p = case.problem
+    data, weight = (arrays[name] for name in p.inputs)
+    bias = arrays.get("bias")
+    if case.api == "engine":
+        convolve(
+            p.direction,
+            data,
+            weight,
+            out,
+            bias,
+            stride=p.stride,
+            dilation=p.dilation,
+            pad_lo=p.pad_lo,
+            pad_hi=p.pad_hi,
+            groups=p.groups,
+        )
+        return out
+
+    def turn(a: np.ndarray) -> np.ndarray:
+        return np.moveaxis(a, 1, -1) if case.api == "nd_last" else a
+
+    more: dict[str, Any] = {}
+    if case.api == "nd_last":
+        more["layout"] = ("NWC", "NHWC", "NDHWC")[p.rank - 1]
+    if p.direction == "backward_data":
+        more["adj"] = adjustment(p)
+    operator = mx.nd.Convolution if p.direction == "forward" else mx.nd.Deconvolution
+    inputs = [turn(data), turn(weight)] + ([bias] if bias is not None else [])
+    result = operator(
+        *inputs,
+        kernel=p.kernel,
+        stride=p.stride,
+        dilate=p.dilation,
+        pad=tuple(zip(p.pad_lo, p.pad_hi, strict=True)),
+        num_filter=out.shape[1],
+        num_group=p.groups,
+        no_bias=bias is None,
+        **more,
+    )
+    values = result.asnumpy()
+    return np.moveaxis(values, -1, 1) if case.api == "nd_last" else values

@@ -1,0 +1,32 @@
+"""Each seeded fault must be caught by the random problems: by a wrong value, or by a fault of memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from .faults import FAULTS, Fault, StaleFault, mutate
+from .parent import run_child
+
+PROBLEMS = 300
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_check_catches(name, environment, tmp_path):
+    outcome = run_child(
+        ["--fault", name, "--count", str(PROBLEMS)],
+        timeout=60,
+        environment={**environment, "MXCONV_CACHE_DIR": str(tmp_path)},
+    )
+    assert outcome.returncode, f"the fault {name!r} survived {len(outcome.records)} problems"
+    caught = outcome.returncode < 0 or outcome.failed == "Mismatch"
+    assert caught, f"the fault {name!r} ended in an error of its own: {outcome.report}"
+
+
+def test_there_are_enough_faults():
+    assert len(FAULTS) >= 20
+
+
+def test_a_stale_fault_is_an_error():
+    with pytest.raises(StaleFault, match="2 times"):
+        mutate("a = b\na = b\n", Fault("m", "a = b", "a = c"))
+    assert mutate("a = b\n", Fault("m", "a = b", "a = c")) == "a = c\n"

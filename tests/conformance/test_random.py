@@ -1,0 +1,53 @@
+"""Random problems against the oracle, each flush against a protected page on either side.
+
+`make test` runs 3,200 problems, `make test-all` 20,000. Each batch counts for itself that no algorithm,
+direction or dtype was left out, and that blocks were small enough to have neighbours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mxconv.dtypes import DTYPES
+from mxconv.engine.algorithms import ALGORITHMS
+
+from .parent import Outcome, run_child
+
+BATCH = 800
+BATCHES = 4
+SLOW_BATCHES = 21
+LEAST = 30
+REGRESSIONS = Path(__file__).parent.parent / "problems" / "regressions.txt"
+
+
+def _run(first: int, environment: dict[str, str]) -> Outcome:
+    outcome = run_child(["--first", str(first), "--count", str(BATCH)], timeout=600, environment=environment)
+    assert not outcome.report, outcome.report
+    assert len(outcome.records) == BATCH
+    return outcome
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_random_problems(batch, environment):
+    outcome = _run(batch * BATCH, environment)
+    counts = outcome.count()
+    wanted = [("direction", d) for d in ("forward", "backward_data")]
+    wanted += [("dtype", name) for name in DTYPES]
+    wanted += [("api", api) for api in ("engine", "nd", "nd_last")]
+    wanted += [("algorithm", a.name) for a in ALGORITHMS]
+    too_few = {key: counts[key] for key in wanted if counts[key] < LEAST}
+    assert not too_few, f"fewer than {LEAST} problems each: {too_few} of {dict(counts)}"
+    assert outcome.share_of_blocked() >= 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", range(BATCHES, BATCHES + SLOW_BATCHES))
+def test_more_random_problems(batch, environment):
+    _run(batch * BATCH, environment)
+
+
+def test_regressions(environment):
+    outcome = run_child(["--file", str(REGRESSIONS)], timeout=120, environment=environment)
+    assert not outcome.report, outcome.report
