@@ -35,9 +35,7 @@ def conv_out(size: int, kernel: int, stride: int, dilation: int, pad_lo: int, pa
     return (size + pad_lo + pad_hi - dilated_kernel(kernel, dilation)) // stride + 1
 
 
-def conv_in_range(
-    out: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int
-) -> tuple[int, int]:
+def conv_in_range(out: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int) -> tuple[int, int]:
     """The smallest and the largest input extent from which a convolution makes `out`; equal exactly at stride 1.
 
     >>> conv_in_range(112, 7, 2, 1, 3, 3)
@@ -47,9 +45,7 @@ def conv_in_range(
     return low, low + stride - 1
 
 
-def deconv_out(
-    size: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int, adj: int = 0
-) -> int:
+def deconv_out(size: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int, adj: int = 0) -> int:
     """Output extent of a deconvolution: stride*(size - 1) + dilated kernel - pads + adj.
 
     >>> deconv_out(112, 4, 2, 1, 1, 1)
@@ -58,9 +54,7 @@ def deconv_out(
     return stride * (size - 1) + dilated_kernel(kernel, dilation) - pad_lo - pad_hi + adj
 
 
-def deconv_in(
-    out: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int, adj: int = 0
-) -> int | None:
+def deconv_in(out: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int, adj: int = 0) -> int | None:
     """The input extent from which a deconvolution makes `out`, or None where no whole number does.
 
     >>> deconv_in(224, 4, 2, 1, 1, 1), deconv_in(225, 4, 2, 1, 1, 1)
@@ -90,9 +84,7 @@ def target_pads(trim: int) -> tuple[int, int]:
     return (trim + 1) // 2, trim // 2
 
 
-def conv_weight_shape(
-    num_filter: int, channels: int, groups: int, kernel: Sequence[int]
-) -> tuple[int, ...]:
+def conv_weight_shape(num_filter: int, channels: int, groups: int, kernel: Sequence[int]) -> tuple[int, ...]:
     """Weight of a convolution, channels first: (num_filter, channels // groups, *kernel).
 
     >>> conv_weight_shape(64, 32, 4, (3, 3))
@@ -101,9 +93,7 @@ def conv_weight_shape(
     return (num_filter, channels // groups, *kernel)
 
 
-def deconv_weight_shape(
-    num_filter: int, channels: int, groups: int, kernel: Sequence[int]
-) -> tuple[int, ...]:
+def deconv_weight_shape(num_filter: int, channels: int, groups: int, kernel: Sequence[int]) -> tuple[int, ...]:
     """Weight of a deconvolution, channels first: (channels, num_filter // groups, *kernel).
 
     It is the weight of the convolution whose data gradient the deconvolution is.
@@ -175,19 +165,14 @@ def backward_data_axis(size: int, kernel: int, stride: int, dilation: int, pad_l
         Phase(
             origin,
             (size - origin + stride - 1) // stride,
-            tuple(
-                Tap(t, (origin + pad_lo - t * dilation) // stride)
-                for t in by_residue.get(origin % stride, ())
-            ),
+            tuple(Tap(t, (origin + pad_lo - t * dilation) // stride) for t in by_residue.get(origin % stride, ())),
         )
         for origin in range(min(stride, size))
     )
     return AxisPlan(src_step=1, dst_step=stride, phases=phases)
 
 
-def input_halo(
-    out_start: int, out_stop: int, kernel: int, stride: int, dilation: int, pad_lo: int
-) -> tuple[int, int]:
+def input_halo(out_start: int, out_stop: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> tuple[int, int]:
     """The half-open input interval that outputs [out_start, out_stop) read; it may reach beyond the array.
 
     >>> input_halo(0, 4, 3, 2, 1, 1)
@@ -199,9 +184,7 @@ def input_halo(
     return start, (out_stop - 1) * stride - pad_lo + dilated_kernel(kernel, dilation)
 
 
-def valid_products(
-    size: int, out: int, kernel: int, stride: int, dilation: int, pad_lo: int
-) -> int:
+def valid_products(size: int, out: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> int:
     """How many (output, tap) pairs read a real sample, not padding: the honest multiplication count of an axis.
 
     >>> valid_products(4, 4, 3, 1, 1, 1)

@@ -1,1 +1,1 @@
-"""How one convolution problem is run: algorithms, planner, workspace, threads. Knows nothing of operators or arrays' owners."""
+"""How one convolution problem is run: algorithms, planner, workspace, threads. Knows nothing of operators."""

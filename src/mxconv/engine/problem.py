@@ -74,7 +74,8 @@ class ConvProblem:
         for name in ("in_spatial", "out_spatial", "stride", "dilation", "pad_lo", "pad_hi"):
             if len(getattr(self, name)) != rank:
                 raise ShapeError(
-                    f"{name} has {len(getattr(self, name))} entries, expected {rank} as kernel has", argument=name
+                    f"{name} has {len(getattr(self, name))} entries, expected {rank} as kernel has",
+                    argument=name,
                 )
         for name in ("x_strides", "w_strides", "y_strides"):
             if len(getattr(self, name)) != rank + 2:
@@ -229,7 +230,13 @@ class ConvProblem:
         spatial = math.prod(
             geometry.valid_products(i, o, k, s, d, lo)
             for i, o, k, s, d, lo in zip(
-                self.in_spatial, self.out_spatial, self.kernel, self.stride, self.dilation, self.pad_lo, strict=True
+                self.in_spatial,
+                self.out_spatial,
+                self.kernel,
+                self.stride,
+                self.dilation,
+                self.pad_lo,
+                strict=True,
             )
         )
         return self.batch * self.out_channels * (self.in_channels // self.groups) * spatial

@@ -1,0 +1,10 @@
+"""The table of algorithms, in the order in which the planner asks them."""
+
+from __future__ import annotations
+
+from .base import Algorithm, Verdict
+from .implicit_gemm import ImplicitGemm
+
+ALGORITHMS: tuple[Algorithm, ...] = (ImplicitGemm(),)
+
+__all__ = ["ALGORITHMS", "Algorithm", "Verdict"]

@@ -1,0 +1,126 @@
+"""Compiled kernels on disk: machine code, and therefore guarded.
+
+An entry is used only if its folder and file belong to this user and nobody else can write them, and if its hash covers
+exactly the key that was asked for and the body that was found. Anything else is ignored and rebuilt. Entries are
+written to a temporary file and renamed, so that a reader never sees half of one; a cache that cannot be written costs
+a warning, once, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+import warnings
+from pathlib import Path
+
+from .. import config
+
+MAGIC = b"MXCONV01"
+MAX_BYTES = 64 << 20
+"""The folder is trimmed to this size, least recently written first."""
+
+_warned = False
+
+
+def key_of(*parts: str) -> bytes:
+    """The 32-byte key of everything that the machine code depends on."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.digest()
+
+
+def folder() -> Path:
+    """Where entries live: MXCONV_CACHE_DIR, or the user's cache folder."""
+    chosen = config.get("cache_dir")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mxconv")) / "kernels"
+
+
+def load(key: bytes) -> bytes | None:
+    """The object code stored under a key, or None if there is none that can be trusted."""
+    try:
+        where = folder()
+        if not _is_private(where.stat()):
+            return None
+        descriptor = os.open(_path(where, key), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or not _is_private(status) or status.st_size > MAX_BYTES:
+                return None
+            data = file.read()
+    except OSError:
+        return None
+    head = len(MAGIC) + 32
+    body = data[head:]
+    if data[:head] != MAGIC + _seal(key, body):
+        return None
+    return body
+
+
+def store(key: bytes, body: bytes) -> None:
+    """Keep object code under a key; a failure is a warning, once in a process."""
+    global _warned
+    try:
+        where = folder()
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(where.stat()):
+            raise PermissionError(f"{where} is not private to this user (mode 0700)")
+        descriptor, temporary = tempfile.mkstemp(dir=where, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(MAGIC + _seal(key, body) + body)
+            Path(temporary).replace(_path(where, key))
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _trim(where)
+    except OSError as error:
+        if not _warned:
+            _warned = True
+            warnings.warn(
+                f"mxconv: compiled kernels are not kept ({error}); each process compiles its own. "
+                "Set MXCONV_CACHE_DIR to a folder of yours.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def _path(where: Path, key: bytes) -> Path:
+    return where / f"{key.hex()}.obj"
+
+
+def _seal(key: bytes, body: bytes) -> bytes:
+    return hashlib.sha256(key + body).digest()
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether only this user can write there (POSIX; elsewhere the user's profile folder is private already)."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _trim(where: Path) -> None:
+    """Delete the oldest entries beyond MAX_BYTES; one process at a time, the others skip it."""
+    entries = [(e.stat().st_mtime, e.stat().st_size, e.path) for e in os.scandir(where) if e.name.endswith(".obj")]
+    total = sum(size for _, size, _ in entries)
+    if total <= MAX_BYTES:
+        return
+    import filelock
+
+    try:
+        with filelock.FileLock(where / "trim.lock", timeout=0):
+            for _, size, path in sorted(entries):
+                if total <= MAX_BYTES // 2:
+                    break
+                Path(path).unlink(missing_ok=True)
+                total -= size
+    except filelock.Timeout:
+        pass

@@ -1,0 +1,458 @@
+"""Implicit GEMM: any convolution as matrix products of packed panels, without ever building the matrix.
+
+A problem is a correlation  dst[m, origin + g*step] = sum over c, t of src[c, g*src_step + offset_t] * w[m, c, t],
+split into phases (see geometry.AxisPlan). Rows of a product are result channels m, columns are positions g of a
+phase's grid, flattened, in lanes; the reduction runs over source channels c and the taps t of the phase.
+
+A task is a block of pixels times a block of channels of one phase, group and sample. It walks the reduction in chunks
+of at most `chain` products: packs the chunk's source values into panels (masked lanes outside the image are 0), runs
+the register tile, and adds each chunk's sums to a second level in scratch. At the end the bias is added, and the
+result is narrowed and stored. Everything but the tile and the dtype is a run-time number, so one bundle of functions
+serves every rank, size, layout, stride and direction.
+
+The tables (64-bit integers, made once a plan; see engine/algorithms/implicit_gemm.py):
+
+    axis row   : see AXIS          phase row : origin, count, first tap, taps       tap row : tap, offset
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import I1, I64, PTR, Function, Module, Type, Value
+from ..numbers import Numbers
+from ..target import Target
+from .blocks import Layout
+from .gemm import Tile, emit_micro_kernel
+
+ARGS = Layout(
+    (
+        # set for each call
+        "src", "dst", "w", "bias", "panels", "scratch", "pack_counter", "run_counter",
+        # element strides
+        "src_batch", "src_group", "src_channel", "dst_batch", "dst_group", "dst_channel",
+        "w_group", "w_row", "w_channel",
+        # extents: rows and channels of one group, reduction and blocks
+        "rank", "rows", "channels", "phases", "all_taps", "chain", "block_panels", "block_row_groups",
+        "row_groups", "row_blocks", "pixel_blocks", "groups", "pack_tasks", "run_tasks",
+        # tables, and the sections of a worker's scratch, in bytes
+        "tables", "scratch_bytes", "at_coords", "at_src", "at_dst", "at_flags", "at_b", "at_c", "block_pixels",
+    )
+)  # fmt: skip
+
+AXIS = Layout(
+    (
+        "extent",
+        "src_stride",
+        "src_step",
+        "dst_stride",
+        "dst_step",
+        "w_stride",
+        "phases",
+        "taps",
+        "phase_at",
+        "tap_at",
+    )
+)
+PHASE_ROW = 4
+TAP_ROW = 2
+
+# A worker's state at the head of its scratch: what the current phase is, then a row an axis.
+STATE = Layout(("pixels", "taps", "taps_before", "tap_offset"))
+AXIS_STATE = Layout(("count", "origin", "tap_at", "taps", "offset"))
+NOWHERE = 1 << 62
+"""A coordinate that is outside every image: where lanes beyond the last pixel read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the code is specialised on."""
+
+    dtype: str
+    tile: Tile
+
+    @property
+    def name(self) -> str:
+        return f"implicit_gemm_{self.dtype}_{self.tile.mr}x{self.tile.nv}"
+
+
+def emit_implicit_gemm(spec: Spec, target: Target) -> str:
+    """The bundle's IR: exported functions `pack_weight(args, worker)` and `run(args, worker)`.
+
+    Both claim tasks from a counter in the argument block until none is left, so any number of threads may call them.
+    """
+    return _Bundle(spec, target).module.text()
+
+
+def _axis_row(f: Function, tables: Value, a: Value) -> Value:
+    return f.offset(tables, a * len(AXIS), I64)
+
+
+def _state_row(f: Function, state: Value, a: Value) -> Value:
+    return f.offset(state, a * len(AXIS_STATE) + len(STATE), I64)
+
+
+class _Bundle:
+    def __init__(self, spec: Spec, target: Target) -> None:
+        self.numbers = Numbers.of(spec.dtype)
+        self.tile = spec.tile
+        self.lanes = target.lanes(self.numbers.computed.itemsize)
+        self.vector = self.numbers.computed.of(self.lanes)
+        self.nr = spec.tile.nv * self.lanes
+        self.module = Module(target)
+        self.emit_select_phase()
+        self.emit_select_tap()
+        self.emit_pack_weight()
+        self.emit_locate_pixels()
+        self.emit_pack_source()
+        emit_micro_kernel(self.module, "micro_kernel", self.numbers, self.tile)
+        self.emit_finish()
+        self.emit_run()
+
+    # ---- phases and taps
+
+    def emit_select_phase(self) -> None:
+        """Decode a phase number (last axis fastest) into the worker's state."""
+        with self.module.function("select_phase", args=PTR, state=PTR, phase=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = ARGS.pointer(f, args, "tables")
+            (rank,) = ARGS.read(f, args, "rank")
+            rest = f.variable(I64, f.args["phase"])
+            pixels, taps, before, inner = (f.variable(I64, n) for n in (1, 1, 0, 1))
+            with f.loop(0, rank) as i:
+                a = rank - 1 - i
+                row = _axis_row(f, tables, a)
+                phases, all_taps, phase_at, tap_at = AXIS.read(f, row, "phases", "taps", "phase_at", "tap_at")
+                number = rest.get() % phases
+                rest.set(rest.get() // phases)
+                at = f.offset(tables, phase_at + number * PHASE_ROW, I64)
+                origin, count, first, own = (f.load(I64, at, n) for n in range(PHASE_ROW))
+                mine = _state_row(f, state, a)
+                for name, value in (
+                    ("count", count),
+                    ("origin", origin),
+                    ("tap_at", tap_at + first * TAP_ROW),
+                    ("taps", own),
+                ):
+                    f.store(value, mine, AXIS_STATE.index[name])
+                pixels.set(pixels.get() * count)
+                # Taps of the phases before this one, in the order of phase numbers: those with a smaller number on
+                # axis a, times all taps of the inner axes, times our own taps of the outer axes.
+                before.set(before.get() * own + first * inner.get())
+                inner.set(inner.get() * all_taps)
+                taps.set(taps.get() * own)
+            for name, cell in (("pixels", pixels), ("taps", taps), ("taps_before", before)):
+                f.store(cell.get(), state, STATE.index[name])
+
+    def emit_select_tap(self) -> None:
+        """Decode a tap number of the current phase: offsets by axis and in the source, and its place in the weight."""
+        with self.module.function("select_tap", args=PTR, state=PTR, tap=I64, w_offset=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = ARGS.pointer(f, args, "tables")
+            (rank,) = ARGS.read(f, args, "rank")
+            rest = f.variable(I64, f.args["tap"])
+            in_source, in_weight = f.variable(I64, 0), f.variable(I64, 0)
+            with f.loop(0, rank) as i:
+                a = rank - 1 - i
+                mine = _state_row(f, state, a)
+                tap_at, taps = AXIS_STATE.read(f, mine, "tap_at", "taps")
+                at = f.offset(tables, tap_at + (rest.get() % taps) * TAP_ROW, I64)
+                rest.set(rest.get() // taps)
+                tap, offset = f.load(I64, at, 0), f.load(I64, at, 1)
+                f.store(offset, mine, AXIS_STATE.index["offset"])
+                src_stride, w_stride = AXIS.read(f, _axis_row(f, tables, a), "src_stride", "w_stride")
+                in_source.set(in_source.get() + offset * src_stride)
+                in_weight.set(in_weight.get() + tap * w_stride)
+            f.store(in_source.get(), state, STATE.index["tap_offset"])
+            f.store(in_weight.get(), f.args["w_offset"])
+
+    def chunks(self, f: Function, args: Value, state: Value) -> tuple[Value, Value, Value, Value]:
+        """(channels, channels of a chunk, taps, taps of a chunk): a chunk has at most `chain` products."""
+        channels, chain = ARGS.read(f, args, "channels", "chain")
+        (taps,) = STATE.read(f, state, "taps")
+        return channels, f.larger(chain // f.larger(taps, 1), 1), taps, f.smaller(f.larger(taps, 1), chain)
+
+    # ---- weights: panels[group][row group][phase][chunk][tap][channel][mr][parts]
+
+    def emit_pack_weight(self) -> None:
+        numbers, mr, parts = self.numbers, self.tile.mr, self.numbers.parts
+        with self.module.function("pack_weight", exported=True, args=PTR, worker=I64) as f:
+            args = f.args["args"]
+            state = self.scratch(f, args)
+            w_offset = f.variable(I64, 0)
+            w_cell = Value(f, PTR, w_offset.ref)
+            names = (
+                "pack_tasks",
+                "phases",
+                "row_groups",
+                "rows",
+                "all_taps",
+                "w_group",
+                "w_row",
+                "w_channel",
+            )
+            count, phases, row_groups, rows, all_taps, w_group, w_row, w_channel = ARGS.read(f, args, *names)
+            weight = ARGS.pointer(f, args, "w")
+            panels = ARGS.pointer(f, args, "panels")
+            with f.tasks(ARGS.address(f, args, "pack_counter"), count) as task:
+                phase, block = task % phases, task // phases
+                first = (block % row_groups) * mr
+                f.call("select_phase", args, state, phase)
+                channels, chunk_c, taps, chunk_t = self.chunks(f, args, state)
+                (before,) = STATE.read(f, state, "taps_before")
+                source = f.offset(weight, ((block // row_groups) * w_group + first * w_row) * parts, numbers.stored)
+                to = f.variable(PTR, f.offset(
+                    panels, (block * all_taps + before) * channels * (mr * parts), numbers.computed
+                ))  # fmt: skip
+                with f.loop(0, channels, chunk_c) as c0, f.loop(0, taps, chunk_t) as t0:
+                    c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)
+                    with f.loop(t0, t1) as t:
+                        f.call("select_tap", args, state, t, w_cell)
+                        at_tap = f.offset(source, w_offset.get() * parts, numbers.stored)
+                        with f.loop(c0, c1) as c:
+                            at = f.offset(at_tap, c * (w_channel * parts), numbers.stored)
+                            place = to.get()
+                            for i in range(mr):
+                                self.pack_row(f, at, w_row * (i * parts), rows - first > i, place, i)
+                            to.set(f.offset(place, mr * parts, numbers.computed))
+
+    def pack_row(self, f: Function, at: Value, offset: Value, exists: Value, to: Value, i: int) -> None:
+        """One weight, or 0 in the rows that fill up the last panel."""
+        numbers = self.numbers
+        for p in range(numbers.parts):
+            with f.when(exists) as otherwise:
+                value = numbers.widen(f, f.load(numbers.stored, at, offset + p))
+                f.store(value, to, i * numbers.parts + p)
+            with otherwise:
+                f.store(f.zero(numbers.computed), to, i * numbers.parts + p)
+
+    # ---- pixels
+
+    def scratch(self, f: Function, args: Value) -> Value:
+        """This worker's scratch; its state stands at the head."""
+        (size,) = ARGS.read(f, args, "scratch_bytes")
+        return f.offset(ARGS.pointer(f, args, "scratch"), f.args["worker"] * size, Type("i8"))
+
+    def section(self, f: Function, args: Value, state: Value, name: str) -> Value:
+        (at,) = ARGS.read(f, args, name)
+        return f.offset(state, at, Type("i8"))
+
+    def emit_locate_pixels(self) -> None:
+        """For each pixel of a block: source coordinates by axis, offsets in source and destination, and per vector
+        whether its lanes are neighbours in memory (flag 1: in the source, flag 2: in the destination)."""
+        with self.module.function("locate_pixels", args=PTR, state=PTR, first=I64, vectors=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = ARGS.pointer(f, args, "tables")
+            rank, block = ARGS.read(f, args, "rank", "block_pixels")
+            (pixels,) = STATE.read(f, state, "pixels")
+            coords = self.section(f, args, state, "at_coords")
+            src, dst, flags = (self.section(f, args, state, n) for n in ("at_src", "at_dst", "at_flags"))
+            last_src, last_dst, flag = (f.variable(I64, 0) for _ in range(3))
+            with f.loop(0, f.args["vectors"]) as v:
+                flag.set(3)
+                with f.loop(0, self.lanes) as lane:
+                    at = v * self.lanes + lane
+                    number = f.args["first"] + at
+                    with f.when(number < pixels) as otherwise:
+                        rest, in_src, in_dst = f.variable(I64), f.variable(I64), f.variable(I64)
+                        rest.set(number)
+                        in_src.set(0)
+                        in_dst.set(0)
+                        with f.loop(0, rank) as i:
+                            a = rank - 1 - i
+                            row = _axis_row(f, tables, a)
+                            count, origin = AXIS_STATE.read(f, _state_row(f, state, a), "count", "origin")
+                            src_stride, src_step, dst_stride, dst_step = AXIS.read(
+                                f, row, "src_stride", "src_step", "dst_stride", "dst_step"
+                            )
+                            grid = rest.get() % count
+                            rest.set(rest.get() // count)
+                            f.store(grid * src_step, coords, a * block + at)
+                            in_src.set(in_src.get() + grid * src_step * src_stride)
+                            in_dst.set(in_dst.get() + (origin + grid * dst_step) * dst_stride)
+                        in_order = f.smaller(lane, 1)  # the first lane follows nobody
+                        near_src = f.cast("zext", in_src.get().equals(last_src.get() + 1), I64)
+                        near_dst = f.cast("zext", in_dst.get().equals(last_dst.get() + 1), I64)
+                        flag.set(flag.get() & ((near_src + (near_dst << 1)) | ((1 - in_order) * 3)))
+                        last_src.set(in_src.get())
+                        last_dst.set(in_dst.get())
+                    with otherwise:
+                        # Beyond the last pixel: read nowhere, and leave the vector's flags as they are.
+                        with f.loop(0, rank) as a:
+                            f.store(f.constant(NOWHERE, I64), coords, a * block + at)
+                        last_src.set(last_src.get() + 1)
+                        last_dst.set(last_dst.get() + 1)
+                    f.store(last_src.get(), src, at)
+                    f.store(last_dst.get(), dst, at)
+                f.store(flag.get(), flags, v)
+
+    def emit_pack_source(self) -> None:
+        """b[panel][tap][channel][parts][nr] of one chunk, widened; lanes outside the image are 0."""
+        numbers, lanes, parts, nv = self.numbers, self.lanes, self.numbers.parts, self.tile.nv
+        indices = I64.of(lanes)
+        with self.module.function(
+            "pack_source", args=PTR, state=PTR, source=PTR, c0=I64, c1=I64, t0=I64, t1=I64, panels=I64
+        ) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = ARGS.pointer(f, args, "tables")
+            rank, block, src_channel = ARGS.read(f, args, "rank", "block_pixels", "src_channel")
+            sections = ("at_coords", "at_src", "at_flags", "at_b")
+            coords, offsets, flags, b = (self.section(f, args, state, n) for n in sections)
+            c0, c1, t0, t1 = (f.args[n] for n in ("c0", "c1", "t0", "t1"))
+            unused = f.variable(I64, 0)
+            row_size = parts * self.nr
+            panel_size = (c1 - c0) * (t1 - t0) * row_size
+            with f.loop(t0, t1) as t:
+                f.call("select_tap", args, state, t, Value(f, PTR, unused.ref))
+                (tap_offset,) = STATE.read(f, state, "tap_offset")
+                first_row = (t - t0) * (c1 - c0)
+                with f.loop(0, f.args["panels"] * nv) as v:
+                    inside = f.variable(I1.of(lanes), -1)
+                    with f.loop(0, rank) as a:
+                        (offset,) = AXIS_STATE.read(f, _state_row(f, state, a), "offset")
+                        (extent,) = AXIS.read(f, _axis_row(f, tables, a), "extent")
+                        coord = f.load(indices, coords, a * block + v * lanes, aligned=True)
+                        hit = (coord + f.splat(offset, lanes)).below(f.splat(extent, lanes))
+                        inside.set(inside.get() & hit)
+                    mask = inside.get()
+                    index = f.load(indices, offsets, v * lanes, aligned=True) + f.splat(tap_offset, lanes)
+                    start = f.load(I64, offsets, v * lanes) + tap_offset
+                    to = f.offset(b, (v // nv) * panel_size + first_row * row_size + (v % nv) * lanes, numbers.computed)
+                    near = (f.load(I64, flags, v) & 1).equals(1)
+                    with f.loop(c0, c1) as c:
+                        channel = f.offset(f.args["source"], c * (src_channel * parts), numbers.stored)
+                        row = f.offset(to, (c - c0) * row_size, numbers.computed)
+                        stored = numbers.stored.of(lanes)
+                        if parts == 1:
+                            with f.when(near) as otherwise:
+                                value = f.masked_load(stored, f.offset(channel, start, stored), mask)
+                                f.store(numbers.widen(f, value), row, aligned=True)
+                            with otherwise:
+                                value = f.gather(stored, f.offset(channel, index, stored), mask)
+                                f.store(numbers.widen(f, value), row, aligned=True)
+                        else:
+                            for p in range(parts):
+                                pointers = f.offset(channel, index * parts + p, stored)
+                                f.store(f.gather(stored, pointers, mask), row, p * self.nr, aligned=True)
+
+    # ---- results
+
+    def emit_finish(self) -> None:
+        """Add the bias to a block of finished sums, narrow them and store them."""
+        numbers, lanes, parts, nv, mr = (
+            self.numbers,
+            self.lanes,
+            self.numbers.parts,
+            self.tile.nv,
+            self.tile.mr,
+        )
+        indices = I64.of(lanes)
+        with self.module.function(
+            "finish", args=PTR, state=PTR, result=PTR, bias=PTR, first=I64, rows=I64, panels=I64
+        ) as f:
+            args, state, panels = f.args["args"], f.args["state"], f.args["panels"]
+            (pixels,) = STATE.read(f, state, "pixels")
+            (dst_channel,) = ARGS.read(f, args, "dst_channel")
+            offsets, flags, c = (self.section(f, args, state, n) for n in ("at_dst", "at_flags", "at_c"))
+            has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
+            shift = [f.variable(numbers.computed) for _ in range(parts)]
+            with f.loop(0, f.args["rows"]) as m:
+                with f.when(has_bias) as otherwise:
+                    for p in range(parts):
+                        shift[p].set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], m * parts + p)))
+                with otherwise:
+                    for p in range(parts):
+                        shift[p].set(0)
+                channel = f.offset(f.args["result"], m * (dst_channel * parts), numbers.result)
+                tiles = f.offset(c, ((m // mr) * panels * mr + m % mr) * (parts * self.nr), numbers.computed)
+                with f.loop(0, panels * nv) as v:
+                    mask = f.lane_numbers(lanes) < f.splat(pixels - f.args["first"] - v * lanes, lanes)
+                    at = f.offset(tiles, (v // nv) * (mr * parts * self.nr) + (v % nv) * lanes, numbers.computed)
+                    index = f.load(indices, offsets, v * lanes, aligned=True)
+                    results = []
+                    for p in range(parts):
+                        total = f.load(self.vector, at, p * self.nr, aligned=True)
+                        results.append(numbers.narrow(f, total + f.splat(shift[p].get(), lanes)))
+                    type_ = results[0].type
+                    if parts == 1:
+                        with f.when((f.load(I64, flags, v) & 2).equals(2)) as otherwise:
+                            start = f.load(I64, offsets, v * lanes)
+                            f.masked_store(results[0], f.offset(channel, start, type_), mask)
+                        with otherwise:
+                            f.scatter(results[0], f.offset(channel, index, type_), mask)
+                    else:
+                        for p in range(parts):
+                            f.scatter(results[p], f.offset(channel, index * parts + p, type_), mask)
+
+    def emit_run(self) -> None:
+        numbers, parts, mr = self.numbers, self.numbers.parts, self.tile.mr
+        tile_size = mr * parts * self.nr
+        with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
+            args = f.args["args"]
+            state = self.scratch(f, args)
+            b, c = self.section(f, args, state, "at_b"), self.section(f, args, state, "at_c")
+            names = (
+                "run_tasks", "pixel_blocks", "row_blocks", "phases", "groups", "block_panels", "block_row_groups",
+                "row_groups", "rows", "all_taps",
+            )  # fmt: skip
+            (
+                count,
+                pixel_blocks,
+                row_blocks,
+                phases,
+                groups,
+                most_panels,
+                most_row_groups,
+                row_groups,
+                rows,
+                all_taps,
+            ) = ARGS.read(f, args, *names)
+            strides = ("src_batch", "src_group", "dst_batch", "dst_group", "dst_channel")
+            src_batch, src_group, dst_batch, dst_group, dst_channel = ARGS.read(f, args, *strides)
+            src, dst, bias, panels_of_w = (ARGS.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
+            with f.tasks(ARGS.address(f, args, "run_counter"), count) as task:
+                first = (task % pixel_blocks) * (most_panels * self.nr)
+                rest = task // pixel_blocks
+                row_block, rest = rest % row_blocks, rest // row_blocks
+                phase, rest = rest % phases, rest // phases
+                group, sample = rest % groups, rest // groups
+                f.call("select_phase", args, state, phase)
+                pixels, before = STATE.read(f, state, "pixels", "taps_before")
+                with f.when(first < pixels):
+                    panels = f.smaller((pixels - first + (self.nr - 1)) // self.nr, most_panels)
+                    f.call("locate_pixels", args, state, first, panels * self.tile.nv)
+                    group_0 = row_block * most_row_groups
+                    own_groups = f.smaller(row_groups - group_0, most_row_groups)
+                    with f.loop(0, own_groups * panels * tile_size, self.lanes) as i:
+                        f.store(f.zero(self.vector), c, i, aligned=True)
+                    source = f.offset(src, (sample * src_batch + group * src_group) * parts, numbers.stored)
+                    channels, chunk_c, taps, chunk_t = self.chunks(f, args, state)
+                    panel_rows = all_taps * channels
+                    a = f.variable(PTR, f.offset(
+                        panels_of_w,
+                        ((group * row_groups + group_0) * panel_rows + before * channels) * (mr * parts),
+                        numbers.computed,
+                    ))  # fmt: skip
+                    with f.loop(0, channels, chunk_c) as c0, f.loop(0, taps, chunk_t) as t0:
+                        c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)
+                        k = (c1 - c0) * (t1 - t0)
+                        f.call("pack_source", args, state, source, c0, c1, t0, t1, panels)
+                        with f.loop(0, panels) as q, f.loop(0, own_groups) as g:
+                            f.call(
+                                "micro_kernel",
+                                k,
+                                f.offset(a.get(), g * panel_rows * (mr * parts), numbers.computed),
+                                f.offset(b, q * k * (parts * self.nr), numbers.computed),
+                                f.offset(c, (g * panels + q) * tile_size, numbers.computed),
+                            )
+                        a.set(f.offset(a.get(), k * (mr * parts), numbers.computed))
+                    row_0 = group_0 * mr
+                    result = f.offset(
+                        dst,
+                        (sample * dst_batch + group * dst_group + row_0 * dst_channel) * parts,
+                        numbers.result,
+                    )
+                    null = f.emit(I1, f"icmp eq ptr {bias.ref}, null")
+                    own_bias = f.select(null, bias, f.offset(bias, (group * rows + row_0) * parts, numbers.stored))
+                    own_rows = f.smaller(rows - row_0, own_groups * mr)
+                    f.call("finish", args, state, result, own_bias, first, own_rows, panels)
