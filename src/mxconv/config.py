@@ -48,8 +48,8 @@ KNOBS: dict[str, Knob] = {
         Knob("parallel_threshold", "MXCONV_PARALLEL_THRESHOLD", int, 200_000,
              "multiply-adds below which a call stays on its own thread"),
         Knob("block_pixels", "MXCONV_BLOCK_PIXELS", _count, None, "upper bound of pixels in a block (for tests)"),
-        Knob("block_channels", "MXCONV_BLOCK_CHANNELS", _count, None, "upper bound of output channels in a block (for tests)"),
-        Knob("block_reduction", "MXCONV_BLOCK_REDUCTION", _count, None, "upper bound of products in one chain (for tests)"),
+        Knob("block_channels", "MXCONV_BLOCK_CHANNELS", _count, None, "upper bound of channels in a block (for tests)"),
+        Knob("block_reduction", "MXCONV_BLOCK_REDUCTION", _count, None, "upper bound of products in a chain (for tests)"),
     )
 }  # fmt: skip
 
