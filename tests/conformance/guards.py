@@ -17,6 +17,7 @@ import numpy as np
 Side = Literal["after", "before"]
 CANARY = 0xA5
 PAGE = mmap.PAGESIZE
+MADV_NOHUGEPAGE = 15  # on Linux; elsewhere it means nothing and is refused
 AVAILABLE = hasattr(mmap, "PROT_READ")
 """False on Windows, which has no mprotect."""
 
@@ -26,6 +27,7 @@ if AVAILABLE:
     _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
 
 
@@ -44,6 +46,11 @@ def release(address: int, size: int) -> None:
 def protect(address: int, size: int, protection: int) -> None:
     if _libc.mprotect(address, size, protection):
         raise OSError(ctypes.get_errno(), f"mprotect of {size} bytes failed")
+
+
+def small_pages(address: int, size: int) -> None:
+    """Ask that touching one byte makes one small page real, not one of 2 MB."""
+    _libc.madvise(address, size, MADV_NOHUGEPAGE)
 
 
 def bytes_at(address: int, size: int) -> np.ndarray:

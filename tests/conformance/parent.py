@@ -54,9 +54,7 @@ def run_child(arguments: Iterable[str], *, timeout: float, environment: dict[str
     """Run a batch in a child process and read what it said; a timeout counts as its end by signal 14."""
     command = [sys.executable, "-m", f"{__package__}.child", *arguments]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, env=environment, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
         status, out, err = done.returncode, done.stdout, done.stderr
     except subprocess.TimeoutExpired as late:
         status, out, err = -14, *((t or b"").decode() for t in (late.stdout, late.stderr))

@@ -6,11 +6,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from mxconv.engine.execute import convolve
 
 import mxconv as mx
 from mxconv import config
 from mxconv.engine import planner
+from mxconv.engine.execute import convolve
 
 from .compare import Mismatch, compare, expect, tolerance
 from .guards import Guarded, Side

@@ -91,17 +91,13 @@ def test_the_comparer_sees_what_is_wrong(spoil, message):
     compare(good, exact, P, "the line")
     bad = spoil(good)
     with pytest.raises(Mismatch, match=message) as raised:
-        compare(
-            bad if bad.dtype == np.float64 and "dtype" in message else bad.astype("f4"), exact, P, "the line"
-        )
+        compare(bad if bad.dtype == np.float64 and "dtype" in message else bad.astype("f4"), exact, P, "the line")
     assert str(raised.value).endswith("the line")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "complex128"])
 def test_the_bound_admits_rounding_and_nothing_more(dtype):
-    problem = ConvProblem.create(
-        "forward", dtype, kernel=(3,), in_channels=40, out_channels=3, in_spatial=(9,)
-    )
+    problem = ConvProblem.create("forward", dtype, kernel=(3,), in_channels=40, out_channels=3, in_spatial=(9,))
     arrays, exact, good = _answer(problem, "normal")
     allowed = tolerance(problem, arrays, exact)
     compare(good, exact, problem, "the line", allowed)
