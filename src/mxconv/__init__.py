@@ -1,0 +1,59 @@
+"""MXNet's Convolution and Deconvolution for today's Python, compiled for your CPU at run time.
+
+>>> import mxconv as mx
+>>> x = mx.nd.ones((1, 3, 8, 8))
+>>> w = mx.nd.ones((4, 3, 3, 3))
+>>> mx.nd.Convolution(x, w, no_bias=True, kernel=(3, 3), num_filter=4).shape
+(1, 4, 6, 6)
+"""
+
+from __future__ import annotations
+
+try:
+    import llvmlite.binding
+
+    del llvmlite
+except (ImportError, OSError) as error:
+    raise ImportError(
+        f"mxconv needs llvmlite, which could not be imported ({error}). Install it with `pip install llvmlite`. "
+        "It has wheels for Linux with glibc (x86-64, aarch64), Windows (x86-64) and macOS; it has none for musl "
+        "(Alpine: use a glibc image, or conda), for 32-bit Pythons, and since 0.46 for macOS on Intel "
+        "(there: pip install 'llvmlite<=0.45.1')."
+    ) from error
+
+from . import base, config, context, errors, ndarray, util
+from . import ndarray as nd
+from ._version import __version__
+from .context import Context, cpu, cpu_pinned, current_context, gpu
+from .errors import (
+    DTypeError,
+    FormatError,
+    MXNetError,
+    ParamError,
+    ShapeError,
+    UnsupportedError,
+    WorkspaceError,
+)
+
+__all__ = [
+    "Context",
+    "DTypeError",
+    "FormatError",
+    "MXNetError",
+    "ParamError",
+    "ShapeError",
+    "UnsupportedError",
+    "WorkspaceError",
+    "__version__",
+    "base",
+    "config",
+    "context",
+    "cpu",
+    "cpu_pinned",
+    "current_context",
+    "errors",
+    "gpu",
+    "nd",
+    "ndarray",
+    "util",
+]

@@ -1,0 +1,110 @@
+"""ArrayBase: memory, storage and context of an NDArray, and the few ways in and out of them.
+
+Everything else about arrays (indexing, arithmetic, shapes, ...) is written as mixin classes upon these, one
+file each. The memory of an NDArray is always C-contiguous, aligned and in native byte order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ..context import Context, host_context
+from ..dtypes import lookup
+from ..errors import DTypeError
+from .storage import Storage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
+BOOL = np.dtype(np.bool_)
+
+
+def array_dtype(dtype: Any) -> np.dtype[Any]:
+    """The NumPy dtype of arrays for anything that names one; None is float32.
+
+    Raises: DTypeError, for one that arrays cannot have; TypeError, for what is no dtype.
+    """
+    if dtype is None:
+        return np.dtype(np.float32)
+    known = lookup(dtype)
+    if known is not None:
+        return known.numpy
+    if np.dtype(dtype) == BOOL:
+        return BOOL
+    raise DTypeError(
+        f"dtype {np.dtype(dtype)} is not supported, expected bool or a type that the operators compute in",
+        argument="dtype",
+        got=np.dtype(dtype),
+        expected="bool, a float, complex, signed integer or uint8 type",
+        fix="Convert the values first, for example with .astype('float32').",
+    )
+
+
+class ArrayBase:
+    """The memory of an NDArray and what is known about it."""
+
+    __slots__ = ("__weakref__", "_array", "_context", "_storage")
+
+    _array: Array
+    _storage: Storage
+    _context: Context
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("an NDArray is made by nd.array, nd.zeros, nd.from_numpy and their like")
+
+    @classmethod
+    def _adopt(cls, array: Array, ctx: Context | None = None) -> Self:
+        """Wrap a NumPy array that nobody else will hold; copies only what is not in an NDArray's form."""
+        return cls._wrap(
+            np.require(np.asarray(array), array_dtype(array.dtype), ("C", "A", "W")), Storage(), host_context(ctx)
+        )
+
+    @classmethod
+    def _wrap(cls, array: Array, storage: Storage, context: Context) -> Self:
+        self = object.__new__(cls)
+        self._array, self._storage, self._context = array, storage, context
+        return self
+
+    def _view(self, array: Array) -> Self:
+        """A view of our memory, which shares our storage."""
+        return self._wrap(array, self._storage, self._context)
+
+    def _result(self, array: Array) -> Self:
+        """A fresh array in our context."""
+        return self._adopt(np.asarray(array), self._context)
+
+    @property
+    def storage(self) -> Storage:
+        """The state of our memory, shared by all views of it."""
+        return self._storage
+
+    def numpy_view(self, write: bool = False) -> Array:
+        """Our memory as a NumPy array, for use by mxconv itself while the call lasts.
+
+        Without `write` the view is read-only. With it the version rises *now*: whoever reads the array
+        elsewhere between this call and the last write must use `writing()` instead.
+        """
+        if write:
+            self._storage.touch()
+            return self._array
+        view: Array = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    @contextmanager
+    def writing(self) -> Iterator[Array]:
+        """Our memory as a NumPy array to write to within the block; the version rises at its end.
+
+        Raises: ValueError, if the array is read-only.
+        """
+        if not self._array.flags.writeable:
+            raise ValueError("the NDArray is read-only: its memory was lent to us read-only. Write to a .copy().")
+        try:
+            yield self._array
+        finally:
+            self._storage.touch()

@@ -1,0 +1,70 @@
+"""Numbers next to arrays: which Python values count as scalars, and how one becomes an array's dtype.
+
+A scalar never changes the dtype of the array that it meets. For an integer array its fraction is cut off and
+it wraps modulo 2**bits, as a C cast does (and MXNet's arithmetic).
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError
+from .base import Array
+
+
+def is_scalar(value: object) -> bool:
+    """Whether `value` is a number: of Python, NumPy or ml_dtypes."""
+    return isinstance(value, (numbers.Number, np.generic)) and not isinstance(value, (np.character, np.void))
+
+
+def python_number(value: Any) -> Any:
+    """The bool, int, float or complex that a scalar stands for."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def cast_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
+    """A scalar as a 0-d array of the dtype.
+
+    Raises: DTypeError, for a complex number beside a real dtype; ValueError, for nan or inf beside an integer
+    dtype.
+    """
+    number = python_number(value)
+    if isinstance(number, complex) and dtype.kind != "c":
+        raise DTypeError(
+            f"the scalar {number} is complex, expected a real one for an array of dtype {dtype}",
+            got=number,
+            expected=f"a number that {dtype} can hold",
+            fix="Convert the array with .astype('complex64') first.",
+        )
+    if dtype.kind in "iu":
+        if not math.isfinite(number):
+            raise ValueError(f"{number} has no integer value, which an array of dtype {dtype} needs")
+        bits = 8 * dtype.itemsize
+        number = int(number) % (1 << bits)
+        if dtype.kind == "i" and number >> (bits - 1):
+            number -= 1 << bits
+    with np.errstate(all="ignore"):
+        return np.asarray(number).astype(dtype)
+
+
+def cast_array(array: Array, dtype: np.dtype[Any]) -> Array:
+    """A copy of the array in the dtype, by C's rules: fractions are cut off, integers wrap.
+
+    Raises: DTypeError, where imaginary parts would be lost.
+    """
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise DTypeError(
+            f"the values are {array.dtype}, expected real ones for dtype {dtype}",
+            got=array.dtype,
+            expected=f"a type that {dtype} can hold",
+            fix="Pass dtype='complex64', or take .real of the NumPy array first.",
+        )
+    with np.errstate(all="ignore"):
+        if array.dtype.kind not in "biuc" and dtype.kind == "u":
+            # C leaves a negative float's cast to an unsigned type undefined; by int64 it wraps.
+            return array.astype(np.int64).astype(dtype)
+        return array.astype(dtype)
