@@ -1,0 +1,300 @@
+"""The two operators on arrays: `mx.nd.Convolution` and `mx.nd.Deconvolution`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from ..errors import ParamError
+from ..ops.operands import check_inputs
+from ..ops.params import Null
+from ..ops.refusal import refusal
+from ..ops.registry import OPERATORS
+from .base import Array
+from .ndarray import NDArray
+
+
+def _as_numpy(op: str, name: str, value: Any) -> Array:
+    if isinstance(value, NDArray):
+        return value.numpy_view()
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
+    raise AssertionError(_wrong_type(op, name, value))
+
+
+def _wrong_type(op: str, name: str, value: Any) -> str:
+    return (
+        f"{op}: Argument {name} must have NDArray type, or be a NumPy array, but got {type(value).__name__}. "
+        f"Expected an array: wrap the value with mx.nd.array({name})."
+    )
+
+
+def _writing(op: str, out: Any) -> AbstractContextManager[Array]:
+    if isinstance(out, NDArray):
+        return out.writing()
+    if isinstance(out, np.ndarray):
+        return nullcontext(np.asarray(out))
+    raise AssertionError(_wrong_type(op, "out", out))
+
+
+def _only(op: str, outs: list[Any] | tuple[Any, ...]) -> Any:
+    if len(outs) != 1:
+        fix = "Pass out=array or out=[array]."
+        raise refusal(ParamError, "out", f"{len(outs)} arrays", "1 array", fix=fix, op=op, verb="has")
+    return outs[0]
+
+
+def _call(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
+    """Parse, check, compute, and wrap or fill the result."""
+    spec = OPERATORS[op]
+    arrays = {name: _as_numpy(op, name, value) for name, value in inputs.items() if value is not None}
+    param = spec.parse({name: value for name, value in {**given, **extra}.items() if value is not Null})
+    check_inputs(param, tuple(arrays))
+    operands = list(arrays.values())
+    if out is None:
+        context = next((x.context for x in inputs.values() if isinstance(x, NDArray)), None)
+        return NDArray._adopt(spec.forward(param, operands), context)
+    with _writing(op, _only(op, out) if isinstance(out, (list, tuple)) else out) as memory:
+        spec.forward(param, operands, memory)
+    return list(out) if isinstance(out, (list, tuple)) else out
+
+
+def Convolution(
+    data: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    kernel: Any = Null,
+    stride: Any = Null,
+    dilate: Any = Null,
+    pad: Any = Null,
+    num_filter: Any = Null,
+    num_group: Any = Null,
+    workspace: Any = Null,
+    no_bias: Any = Null,
+    cudnn_tune: Any = Null,
+    cudnn_off: Any = Null,
+    layout: Any = Null,
+    out: Any = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Convolve data with num_filter kernels, over any number of spatial axes.
+
+        result[n, f, o] = bias[f] + sum over c, t of data[n, c, o*stride + t*dilate - pad] * weight[f, c, t]
+
+    (cross-correlation: the kernel is not flipped; samples outside data are 0). On each spatial axis the
+    result has floor((size + 2*pad - dilate*(kernel - 1) - 1) / stride) + 1 samples.
+
+    Every parameter may also be given as text, as in a symbol's JSON: kernel="(3, 3)", no_bias="True". Tuples,
+    lists and texts of them have one entry for each spatial axis, in spatial order (depth, height, width) in
+    every layout.
+
+    Parameters
+    ----------
+    data : NDArray or numpy.ndarray
+        (batch, channels, *spatial), or (batch, *spatial, channels) for a channels-last layout. Views with any
+        strides are read as they are.
+    weight : NDArray or numpy.ndarray
+        (num_filter, channels // num_group, *kernel), channels last (num_filter, *kernel, channels //
+        num_group).
+    bias : NDArray or numpy.ndarray
+        (num_filter,); required unless no_bias.
+    kernel : tuple of int
+        Required: the extent of the window. Its length is the number of spatial axes, so `kernel=3` is a 1-D
+        kernel. Four and more entries are an extension to MXNet.
+    stride : tuple of int, default 1 on every axis
+        The step of the window.
+    dilate : tuple of int, default 1 on every axis
+        The distance of neighbouring taps; 1 is dense.
+    pad : tuple of int or of pairs, default 0 on every axis
+        Zeros added before and after. As an extension an entry may be a pair (lo, hi), and a negative one
+        crops.
+    num_filter : int
+        Required: the number of channels of the result.
+    num_group : int, default 1
+        Channels and filters are split into that many independent groups; it must divide both.
+    workspace : int, default 1024
+        The scratch memory to allow, in MB. Read and checked, but without effect on the CPU, as in MXNet.
+    no_bias : bool, default False
+        Whether to go without bias.
+    cudnn_tune : {None, 'off', 'limited_workspace', 'fastest'}, default None
+        How an algorithm is chosen. Read and checked, but without effect on the CPU, as in MXNet.
+    cudnn_off : bool, default False
+        Whether to keep to plain algorithms. Read and checked, but without effect on the CPU, as in MXNet.
+    layout : str or None, default None
+        NCW, NCHW, NCDHW (the same as None), NWC, NHWC or NDHWC; for four and more spatial axes `NC` and a
+        distinct capital letter for each axis, or `N`, those letters and `C`. The last three and more are
+        extensions.
+    out : NDArray, numpy.ndarray or list of one, optional
+        Where to write the result, of exactly its shape and dtype; it may overlap the inputs.
+    name : str, optional
+        Ignored, as in MXNet. So are keywords that start and end with two underscores.
+
+    Returns
+    -------
+    NDArray
+        The result, (batch, num_filter, *out_spatial) or its channels-last order, with the dtype of data;
+        integers give exact wider ones (int8, uint8: int32; int16 to int64: int64). `out` itself if given,
+        [out] for a list.
+
+    Raises
+    ------
+    ParamError
+        For a parameter that is unknown, missing, malformed or out of bounds; for a wrong number of inputs.
+    ShapeError
+        If shapes do not fit each other or the parameters.
+    DTypeError
+        If dtypes are mixed or not supported.
+    AssertionError
+        For an input that is no array.
+
+    Examples
+    --------
+    >>> import mxconv as mx
+    >>> x, w, b = mx.nd.ones((1, 3, 224, 224)), mx.nd.ones((8, 3, 3, 3)), mx.nd.zeros((8,))
+    >>> mx.nd.Convolution(x, w, b, kernel=(3, 3), stride=(2, 2), pad=(1, 1), num_filter=8).shape
+    (1, 8, 112, 112)
+    """
+    given = {
+        "kernel": kernel,
+        "stride": stride,
+        "dilate": dilate,
+        "pad": pad,
+        "num_filter": num_filter,
+        "num_group": num_group,
+        "workspace": workspace,
+        "no_bias": no_bias,
+        "cudnn_tune": cudnn_tune,
+        "cudnn_off": cudnn_off,
+        "layout": layout,
+    }
+    return _call("Convolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
+
+
+def Deconvolution(
+    data: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    kernel: Any = Null,
+    stride: Any = Null,
+    dilate: Any = Null,
+    pad: Any = Null,
+    adj: Any = Null,
+    target_shape: Any = Null,
+    num_filter: Any = Null,
+    num_group: Any = Null,
+    workspace: Any = Null,
+    no_bias: Any = Null,
+    cudnn_tune: Any = Null,
+    cudnn_off: Any = Null,
+    layout: Any = Null,
+    out: Any = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Transposed convolution: spread each sample of data through its kernels, over any number of spatial
+    axes.
+
+        result[n, f, q] = bias[f] + sum over c, pos, t with pos*stride + t*dilate - pad == q
+                                    of data[n, c, pos] * weight[c, f, t]
+
+    It is the data gradient of the Convolution with the same weight array. On each spatial axis the result has
+    stride*(size - 1) + dilate*(kernel - 1) + 1 - 2*pad + adj samples, or target_shape where that is set.
+
+    Every parameter may also be given as text, as in a symbol's JSON: kernel="(4, 4)", no_bias="True". Tuples,
+    lists and texts of them have one entry for each spatial axis, in spatial order (depth, height, width) in
+    every layout.
+
+    Parameters
+    ----------
+    data : NDArray or numpy.ndarray
+        (batch, channels, *spatial), or (batch, *spatial, channels) for a channels-last layout. Views with any
+        strides are read as they are.
+    weight : NDArray or numpy.ndarray
+        (channels, num_filter // num_group, *kernel), channels last (channels, *kernel, num_filter //
+        num_group).
+    bias : NDArray or numpy.ndarray
+        (num_filter,); only with no_bias=False.
+    kernel : tuple of int
+        Required: the extent of the window. Its length is the number of spatial axes, so `kernel=3` is a 1-D
+        kernel. Four and more entries are an extension to MXNet.
+    stride : tuple of int, default 1 on every axis
+        The distance in the result of neighbouring samples of data.
+    dilate : tuple of int, default 1 on every axis
+        The distance of neighbouring taps; 1 is dense. In 3-D an extension to MXNet's CPU.
+    pad : tuple of int or of pairs, default 0 on every axis
+        Samples cropped from the start and the end of the result. As an extension an entry may be a pair (lo,
+        hi), and a negative one adds samples, which hold the bias alone. Ignored on axes with a target.
+    adj : tuple of int, default 0 on every axis
+        Samples added at the end of the result, from 0 to stride - 1. Ignored on axes with a target.
+    target_shape : tuple of int or None, default unset
+        The spatial shape of the result. What is too much is trimmed, half at each end and an odd sample in
+        front, as MXNet documents it. 0 or None leaves one axis to pad and adj: an extension, as are odd trims
+        at stride 1.
+    num_filter : int
+        Required: the number of channels of the result.
+    num_group : int, default 1
+        Channels and filters are split into that many independent groups; it must divide both.
+    workspace : int, default 512
+        The scratch memory to allow, in MB. Read and checked, but without effect on the CPU, as in MXNet.
+    no_bias : bool, default True
+        Whether to go without bias.
+    cudnn_tune : {None, 'off', 'limited_workspace', 'fastest'}, default None
+        How an algorithm is chosen. Read and checked, but without effect on the CPU, as in MXNet.
+    cudnn_off : bool, default False
+        Whether to keep to plain algorithms. Read and checked, but without effect on the CPU, as in MXNet.
+    layout : str or None, default None
+        NCW, NCHW, NCDHW (the same as None), NWC, NHWC or NDHWC; for four and more spatial axes `NC` and a
+        distinct capital letter for each axis, or `N`, those letters and `C`. The last three and more are
+        extensions.
+    out : NDArray, numpy.ndarray or list of one, optional
+        Where to write the result, of exactly its shape and dtype; it may overlap the inputs.
+    name : str, optional
+        Ignored, as in MXNet. So are keywords that start and end with two underscores.
+
+    Returns
+    -------
+    NDArray
+        The result, (batch, num_filter, *out_spatial) or its channels-last order, with the dtype of data;
+        integers give exact wider ones (int8, uint8: int32; int16 to int64: int64). `out` itself if given,
+        [out] for a list.
+
+    Raises
+    ------
+    ParamError
+        For a parameter that is unknown, missing, malformed or out of bounds; for a wrong number of inputs.
+    ShapeError
+        If shapes do not fit each other or the parameters.
+    DTypeError
+        If dtypes are mixed or not supported.
+    AssertionError
+        For an input that is no array.
+
+    Examples
+    --------
+    >>> import mxconv as mx
+    >>> x, w = mx.nd.ones((1, 8, 16, 16)), mx.nd.ones((8, 3, 4, 4))
+    >>> mx.nd.Deconvolution(x, w, kernel=(4, 4), stride=(2, 2), pad=(1, 1), num_filter=3).shape
+    (1, 3, 32, 32)
+    >>> mx.nd.Deconvolution(x, w, kernel=(4, 4), stride=(2, 2), target_shape=(31, None), num_filter=3).shape
+    (1, 3, 31, 34)
+    """
+    given = {
+        "kernel": kernel,
+        "stride": stride,
+        "dilate": dilate,
+        "pad": pad,
+        "adj": adj,
+        "target_shape": target_shape,
+        "num_filter": num_filter,
+        "num_group": num_group,
+        "workspace": workspace,
+        "no_bias": no_bias,
+        "cudnn_tune": cudnn_tune,
+        "cudnn_off": cudnn_off,
+        "layout": layout,
+    }
+    return _call("Deconvolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)

@@ -1,0 +1,90 @@
+"""From the caller's arrays to the engine's: dtypes and shapes checked, `out` allocated or checked, views in
+logical order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..dtypes import DTYPES, DType
+from ..errors import ParamError, ShapeError
+from .layouts import resolve_layout
+from .params import ConvParam
+from .refusal import refusal
+from .shapes import check_shapes
+from .types import check_output, uniform_dtype
+
+Array = npt.NDArray[Any]
+
+
+class Operands(NamedTuple):
+    """What one call reads and writes, in logical order (batch, channels, *spatial); `result` is in the
+    caller's."""
+
+    dtype: DType
+    data: Array
+    weight: Array
+    bias: Array | None
+    out: Array
+    result: Array
+
+
+def input_names(param: ConvParam) -> tuple[str, ...]:
+    """data, weight and, unless no_bias, bias."""
+    return ("data", "weight") if param.no_bias else ("data", "weight", "bias")
+
+
+def prepare(param: ConvParam, inputs: Sequence[Array], out: Array | None) -> Operands:
+    """Check the inputs and `out` against each other and the parameters, and turn them into views in logical
+    order.
+
+    Raises: ShapeError, DTypeError, ParamError.
+    """
+    names = input_names(param)
+    arrays = dict(zip(names, inputs, strict=True))
+    data, weight, bias = arrays["data"], arrays["weight"], arrays.get("bias")
+    dtype = uniform_dtype(param.op, names, [a.dtype for a in arrays.values()])
+    shape = check_shapes(param, data.shape, weight.shape, None if bias is None else bias.shape)
+    result = DTYPES[dtype.result]
+    if out is None:
+        out = np.empty(shape, result.numpy)
+    else:
+        _check_out(param.op, out, shape, result)
+    view = resolve_layout(param.layout, param.kernel).logical_view
+    return Operands(dtype, view(data), view(weight), bias, view(out), out)
+
+
+def check_inputs(param: ConvParam, given: Sequence[str]) -> None:
+    """Refuse a call whose inputs are not the ones that the parameters ask for.
+
+    Raises: ParamError, with MXNet's count and the names.
+    """
+    wanted = input_names(param)
+    if tuple(given) == wanted:
+        return
+    missing = [name for name in wanted if name not in given]
+    got = ", ".join(given) or "no inputs"
+    verb = "is missing, got" if missing else "is not asked for, got"
+    expected = ", ".join(wanted)
+    why = (
+        f"Operator {param.op} expects {len(wanted)} inputs, but got {len(given)} instead, with no_bias={param.no_bias}"
+    )
+    fix = "Leave bias out, or pass no_bias=False."
+    if missing:
+        fix = f"Pass {' and '.join(missing)}" + (", or no_bias=True." if missing == ["bias"] else ".")
+    argument = missing[0] if missing else "bias"
+    raise refusal(ParamError, argument, got, expected, why, fix=fix, op=param.op, verb=verb)
+
+
+def _check_out(op: str, out: Array, shape: tuple[int, ...], result: DType) -> None:
+    if out.shape != shape:
+        why = "0-th output has invalid shape, Shape inconsistent with what the inputs give"
+        fix = "Pass an array of exactly that shape, or let the operator make one."
+        raise refusal(ShapeError, "out", out.shape, shape, why, fix=fix, op=op, verb="has shape")
+    check_output(op, "out", result, out.dtype)
+    if not out.flags.writeable:
+        fix = "Pass a writable array, or let the operator make one."
+        raise refusal(ParamError, "out", "read-only", "an array that can be written", fix=fix, op=op)
