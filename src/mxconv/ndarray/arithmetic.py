@@ -109,11 +109,16 @@ class ArithmeticMethods(ArrayBase):
 
     def _in_place(self, function: Function, other: Any, name: str) -> Self:
         left, right = _pair(self, other, name)
+        if left.dtype != self._array.dtype:  # bool beside a scalar
+            raise DTypeError(
+                f"the result would be {left.dtype}, expected {self._array.dtype}",
+                op=name, argument="other", got=left.dtype, expected=self._array.dtype,
+                fix=f"Write x = x {name[:-1]} y, which makes a new array.",
+            )  # fmt: skip
         result = _compute(function, left, right)
-        if result.shape != left.shape or left.dtype != self._array.dtype:
+        if result.shape != left.shape:
             raise ShapeError(
-                f"the result would be {result.dtype} of shape {result.shape}, "
-                f"expected {self._array.dtype} of shape {left.shape}",
+                f"the result would have shape {result.shape}, expected {left.shape}",
                 op=name, argument="other", got=result.shape, expected=left.shape,
                 fix=f"Write x = x {name[:-1]} y, which makes a new array.",
             )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 from ..dtypes import BFLOAT16
 from ..errors import DTypeError, ParamError, ShapeError
 from .base import BOOL, Array, ArrayBase
-from .scalars import cast_array, cast_scalar
+from .scalars import cast_array, cast_limit
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -181,8 +181,8 @@ class ReductionMethods(ArrayBase):
 
     def clip(self, a_min: float, a_max: float) -> Self:
         """Values limited to [a_min, a_max]; the limits take the array's dtype."""
-        dtype = self._array.dtype
-        return self._map(lambda x: np.minimum(np.maximum(x, cast_scalar(a_min, dtype)), cast_scalar(a_max, dtype)))
+        low, high = (cast_limit(limit, self._array.dtype) for limit in (a_min, a_max))
+        return self._map(lambda x: np.minimum(np.maximum(x, low), high))
 
     def dot(self, other: ArrayBase) -> Self:
         """Product of our last axis with the other array's first one; shape (1,) for two vectors."""

@@ -51,6 +51,13 @@ def cast_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
         return np.asarray(number).astype(dtype)
 
 
+def cast_limit(value: Any, dtype: np.dtype[Any]) -> Array:
+    """A lower or upper limit in the dtype: what lies beyond an integer dtype's range becomes its end."""
+    if dtype.kind in "iu":
+        value = min(max(value, np.iinfo(dtype).min), np.iinfo(dtype).max)
+    return cast_scalar(value, dtype)
+
+
 def cast_array(array: Array, dtype: np.dtype[Any]) -> Array:
     """A copy of the array in the dtype, by C's rules: fractions are cut off, integers wrap.
 
@@ -66,5 +73,5 @@ def cast_array(array: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(all="ignore"):
         if array.dtype.kind not in "biuc" and dtype.kind == "u":
             # C leaves a negative float's cast to an unsigned type undefined; by int64 it wraps.
-            return array.astype(np.int64).astype(dtype)
-        return array.astype(dtype)
+            return array.astype(np.int64).astype(dtype, order="C")
+        return array.astype(dtype, order="C")

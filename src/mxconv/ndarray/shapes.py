@@ -122,7 +122,7 @@ class ShapeMethods(ArrayBase):
 
     __slots__ = ()
 
-    def reshape(self, *shape: Any, reverse: bool = False, **keywords: Any) -> Self:
+    def reshape(self, /, *shape: Any, reverse: bool = False, **keywords: Any) -> Self:
         """A view of another shape: `reshape(6, 4)`, `reshape((6, 4))` or `reshape(shape=(6, 4))`.
 
         The sizes may be codes; `resolve_shape` says what each means.
