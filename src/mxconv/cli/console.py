@@ -1,0 +1,28 @@
+"""How the commands print: a console of at least 100 columns where no terminal says otherwise, and plain tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 100
+"""Columns when the output is no terminal (a pipe, a log of CI)."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on standard output (or error) that keeps texts as they are: no highlighting, no markup, no emoji."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def table(*headers: str) -> Table:
+    """An empty table with these headers; texts wrap inside their columns."""
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", leading=1)
+    for header in headers:
+        rows.add_column(header, overflow="fold")
+    return rows

@@ -1,0 +1,127 @@
+"""Pictures in and out through Pillow, which is imported inside the functions only.
+
+A picture becomes float32 (1, channels, height, width) with values 0..1: grey 1 channel, RGB 3, with transparency 4.
+The way back takes 1, 3 or 4 channels, clips to 0..1 and rounds to 8 bits; integer arrays are taken as 0..255.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, ShapeError, UnsupportedError
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+"""The picture formats that can be written, by extension; Pillow reads many more."""
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def import_pillow() -> Any:
+    """The module PIL.Image.
+
+    Raises: UnsupportedError, with the command that installs Pillow.
+    """
+    try:
+        import PIL.Image
+        import PIL.ImageOps
+    except ImportError as error:
+        raise UnsupportedError(
+            "pictures need Pillow, which is not installed",
+            argument="image",
+            got="no Pillow",
+            expected="the extra mxconv[image]",
+            fix="Run: python -m pip install 'mxconv[image]'",
+        ) from error
+    return PIL.Image
+
+
+def read_image(path: Path, *, alpha: bool = True) -> NDArray[np.float32]:
+    """A picture as float32 (1, channels, height, width) in 0..1, turned as its camera says; transparency is a fourth
+    channel, or left out with alpha=False.
+
+    Raises: whatever Pillow raises on a damaged file; the caller words it.
+    """
+    image_module = import_pillow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
+        with image_module.open(path) as opened:
+            image = image_module.core and _upright(opened)
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float32)
+        values = values if image.mode == "F" else values / np.float32(65535)
+    else:
+        image = image.convert(_plain_mode(image, alpha))
+        values = np.asarray(image, dtype=np.uint8).astype(np.float32) / np.float32(255)
+    channels_last = values.reshape(*values.shape[:2], -1)
+    return np.ascontiguousarray(channels_last.transpose(2, 0, 1)[None])
+
+
+def _upright(opened: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(opened)
+
+
+def _plain_mode(image: Any, alpha: bool) -> str:
+    if alpha and image.has_transparency_data:
+        return "RGBA"
+    return "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+
+
+def to_pixels(array: NDArray[Any], name: str = "the output") -> tuple[NDArray[np.uint8], float]:
+    """(height, width[, channels]) in 8 bits from (1, channels, height, width), and the share of values that were
+    outside 0..1 (or not finite) and had to be clipped.
+
+    Raises: ShapeError or FormatError, if the array cannot be a picture.
+    """
+    if array.ndim != 4 or array.shape[0] != 1 or array.shape[1] not in _MODES or 0 in array.shape:
+        raise ShapeError(
+            f"{name} has shape {array.shape}, expected (1, channels, height, width) with 1, 3 or 4 channels "
+            "to be a picture",
+            argument="--out",
+            got=array.shape,
+            expected="(1, 1|3|4, height, width)",
+            fix="Write an .npy or .npz file instead.",
+        )
+    if array.dtype.kind == "c":
+        raise FormatError(
+            f"{name} is {array.dtype.name}, expected real numbers to be a picture",
+            argument="--out",
+            got=array.dtype.name,
+            expected="a real dtype",
+            fix="Write an .npy or .npz file instead.",
+        )
+    values = array[0].transpose(1, 2, 0)
+    scaled = values.astype(np.float64) * (1 if array.dtype.kind in "iu" else 255)
+    rounded = np.rint(np.nan_to_num(scaled, nan=0.0))
+    clipped = np.clip(rounded, 0, 255)
+    outside = float(np.mean((clipped != rounded) | np.isnan(scaled)))
+    return clipped.astype(np.uint8).squeeze(axis=2) if values.shape[2] == 1 else clipped.astype(np.uint8), outside
+
+
+def write_image(file: BinaryIO, array: NDArray[Any], suffix: str) -> float:
+    """Write (1, channels, height, width) as the picture format of `suffix`; returns the share of clipped values."""
+    pixels, outside = to_pixels(array)
+    if FORMATS[suffix] == "JPEG" and pixels.ndim == 3 and pixels.shape[2] == 4:
+        raise FormatError(
+            "the output has 4 channels, expected 1 or 3 for a JPEG, which knows no transparency",
+            argument="--out",
+            got=4,
+            expected="1 or 3 channels",
+            fix="Write a .png file instead.",
+        )
+    import_pillow().fromarray(pixels).save(file, format=FORMATS[suffix])
+    return outside

@@ -1,0 +1,154 @@
+"""The console command `mxconv`: its options, and how errors end.
+
+Whatever is wrong with files, parameters or shapes becomes one line on standard error and exit status 2; anything else
+that goes wrong is our mistake and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from .._version import __version__
+from ..errors import MXNetError
+
+app = typer.Typer(
+    name="mxconv",
+    help="MXNet's Convolution and Deconvolution on this CPU: see them work, use them on files, work out shapes.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mxconv {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The options of `mxconv` itself."""
+
+
+@app.command(short_help="Try both operators on a photograph.")
+def demo(
+    image: Annotated[str | None, typer.Option(metavar="FILE", help="Your own photograph.")] = None,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where the pictures go.")] = "demo-output",
+) -> None:
+    """Filter, shrink, enlarge and rebuild a photograph; measure and check each step; write pictures.
+
+    \b
+    Example:
+      mxconv demo --image holiday.jpg --out pictures
+    """
+    from .demo import run_demo
+
+    run_demo(image, out)
+
+
+@app.command(short_help="Run one operator on arrays or pictures.")
+def apply(
+    op: Annotated[str, typer.Argument(metavar="OP", help="convolution or deconvolution.")],
+    data: Annotated[str, typer.Option(metavar="FILE", help=".npy, .npz, .npz:key or a picture.")],
+    weight: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|NAME",
+            help="A file, or gaussian:SIGMA, box:N, sobel, laplacian, bilinear:FACTOR.",
+        ),
+    ],
+    out: Annotated[str, typer.Option(metavar="FILE", help=".npy, .npz or a picture (.png, .jpg, ...).")],
+    bias: Annotated[str | None, typer.Option(metavar="FILE", help="One number for each output channel.")] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PARAM=VALUE", help="The operator's parameters, as stride=2,2.", show_default=False),
+    ] = None,
+) -> None:
+    """Run one operator on files.
+
+    A picture is float32 (1, channels, height, width) in 0..1, and back it is clipped and rounded. Parameters that
+    follow from the weight (kernel, num_filter, num_group, no_bias; for the built-in filters also the pad that keeps
+    the size, or bilinear's stride and target_shape) are filled in unless given. An existing output is replaced only
+    when everything went well.
+
+    \b
+    Examples:
+      mxconv apply convolution --data photo.jpg --weight gaussian:3 --out blurred.png
+      mxconv apply deconvolution --data photo.jpg --weight bilinear:2 --out twice.png
+      mxconv apply convolution --data x.npy --weight w.npz:conv1 --bias b.npy stride=2,2 pad=1,1 --out y.npy
+    """
+    from .apply import run_apply
+
+    run_apply(op, data=data, weight=weight, bias=bias, params=params or [], out=out)
+
+
+@app.command(short_help="Work out shapes, both ways.")
+def shape(
+    op: Annotated[str, typer.Argument(metavar="OP", help="convolution or deconvolution.")],
+    data: Annotated[str | None, typer.Option(metavar="N,C,H,W", help="Data's shape: work out the output's.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="N,C,H,W", help="The output's shape: work out data's.")] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PARAM=VALUE", help="The operator's parameters, as kernel=3,3.", show_default=False),
+    ] = None,
+) -> None:
+    """Work out shapes, forwards from --data or backwards from --out, and show the arithmetic.
+
+    \b
+    Examples:
+      mxconv shape convolution --data 1,3,224,224 kernel=7,7 stride=2,2 pad=3,3 num_filter=64
+      mxconv shape convolution --out 1,64,112,112 kernel=7,7 stride=2,2 pad=3,3 num_filter=64
+      mxconv shape deconvolution --data 1,16,8,8 kernel=4,4 stride=2,2 target_shape=15,16 num_filter=8
+    """
+    from .shape import run_shape
+
+    run_shape(op, data=data, out=out, params=params or [])
+
+
+@app.command("config", short_help="Show every setting and its value.")
+def show_config() -> None:
+    """Show every setting, its value now and where that comes from.
+
+    \b
+    Example:
+      MXCONV_NUM_THREADS=1 mxconv config
+    """
+    from .knobs import run_config
+
+    run_config()
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (`sys.argv` unless given) and return the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        status = app(args=words, prog_name="mxconv", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except MXNetError as error:
+        return _fail(str(error))
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("stopped", status=130)
+    except OSError as error:
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except MemoryError as error:
+        return _fail(f"out of memory: {error}")
+    except Exception as error:
+        explain = getattr(error, "format_message", None)  # click's or typer's own usage errors, whichever is installed
+        if explain is None:
+            raise
+        return _fail(f"{explain()} See mxconv --help.")
+
+
+def _fail(message: str, status: int = 2) -> int:
+    sys.stderr.write(f"mxconv: {' '.join(message.split())}\n")
+    return status
