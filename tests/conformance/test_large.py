@@ -87,7 +87,7 @@ def test_strides_beyond_2_to_the_31(direction, dtype, far, sparse):
 def test_an_axis_of_more_than_2_to_the_31_samples(dtype, sparse):
     """Windows that are far apart, with taps that are far apart, in one long row."""
     size, stride, dilation = 2**31 + 17, 2**29 + 3, 2**28 + 1
-    x = sparse((1, 2, size), dtype, (size, 1))
+    x = sparse((1, 2, size), dtype, (2 * size, size, 1))
     how = {"stride": (stride,), "dilation": (dilation,), "pad_lo": (5,), "pad_hi": (dilation,)}
     for o in range(4):
         for t in range(3):

@@ -1,6 +1,6 @@
 """Random problems against the oracle, each flush against a protected page on either side.
 
-`make test` runs 3,200 problems, `make test-all` 20,000. Each batch counts for itself that no algorithm,
+`make test` runs 4,000 problems, `make test-all` 20,000. Each batch counts for itself that no algorithm,
 direction or dtype was left out, and that blocks were small enough to have neighbours.
 """
 
@@ -15,9 +15,9 @@ from mxconv.engine.algorithms import ALGORITHMS
 
 from .parent import Outcome, run_child
 
-BATCH = 800
+BATCH = 1000
 BATCHES = 4
-SLOW_BATCHES = 21
+SLOW_BATCHES = 16
 LEAST = 30
 REGRESSIONS = Path(__file__).parent.parent / "problems" / "regressions.txt"
 

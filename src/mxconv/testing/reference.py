@@ -46,15 +46,15 @@ def convolution(
     >>> convolution(x, w, stride=[1], dilation=[1], pad_lo=[1], pad_hi=[1])
     array([[[-2, -2, -2,  3]]])
     """
-    x, w = _exact(x), _exact(w)
+    wide = _wide(x, w)
     kernel, in_spatial = w.shape[2:], x.shape[2:]
     _check(kernel, in_spatial, stride, dilation, pad_lo, pad_hi)
     _check_channels(x.shape[1], w.shape[0], w.shape[1], groups)
     out_spatial = _windows(in_spatial, kernel, stride, dilation, pad_lo, pad_hi)
-    y = np.zeros((x.shape[0], groups, w.shape[0] // groups, *out_spatial), np.result_type(x, w))
+    y = np.zeros((x.shape[0], groups, w.shape[0] // groups, *out_spatial), wide)
     x, w = _split(x, 1, groups), _split(w, 0, groups)
     for t, i, o in _pairs(kernel, in_spatial, out_spatial, stride, dilation, pad_lo):
-        y[o] += np.einsum("ngc...,gfc->ngf...", x[i], w[t])
+        y[o] += np.einsum("ngc...,gfc->ngf...", x[i].astype(wide), w[t].astype(wide))
     return _with_bias(_merge(y, 1), bias)
 
 
@@ -83,16 +83,16 @@ def deconvolution(
     >>> deconvolution(d, w, stride=[2], dilation=[2], pad_lo=[0], pad_hi=[0], out_spatial=[5])
     array([[[1, 0, 3, 0, 2]]])
     """
-    d, w = _exact(d), _exact(w)
+    wide = _wide(d, w)
     kernel, in_spatial = w.shape[2:], d.shape[2:]
     _check(kernel, in_spatial, stride, dilation, pad_lo, pad_hi)
     _check_channels(w.shape[1] * groups, w.shape[0], w.shape[1], groups)
     if d.shape[1] != w.shape[0]:
         raise ValueError(f"d has {d.shape[1]} channels, expected {w.shape[0]} as w.shape[0]")
-    result = np.zeros((d.shape[0], groups, w.shape[1], *out_spatial), np.result_type(d, w))
+    result = np.zeros((d.shape[0], groups, w.shape[1], *out_spatial), wide)
     d, w = _split(d, 1, groups), _split(w, 0, groups)
     for t, to, o in _pairs(kernel, out_spatial, in_spatial, stride, dilation, pad_lo):
-        result[to] += np.einsum("ngf...,gfc->ngc...", d[o], w[t])
+        result[to] += np.einsum("ngf...,gfc->ngc...", d[o].astype(wide), w[t].astype(wide))
     return _with_bias(_merge(result, 1), bias)
 
 
@@ -117,16 +117,16 @@ def convolution_weight_gradient(
     >>> convolution_weight_gradient(x, dy, stride=[1], dilation=[1], pad_lo=[0], pad_hi=[0], kernel=[2])
     array([[[21, 32]]])
     """
-    x, dy = _exact(x), _exact(dy)
+    wide = _wide(x, dy)
     in_spatial, out_spatial = x.shape[2:], dy.shape[2:]
     _check(kernel, in_spatial, stride, dilation, pad_lo, pad_hi)
     _check_channels(x.shape[1], dy.shape[1], x.shape[1] // groups, groups)
     shape = (groups, dy.shape[1] // groups, x.shape[1] // groups, *kernel)
-    dw = np.zeros(shape, np.result_type(x, dy))
+    dw = np.zeros(shape, wide)
     x, dy = _split(x, 1, groups), _split(dy, 1, groups)
     letters = "abdehijk"[: len(kernel)]
     for t, i, o in _pairs(kernel, in_spatial, out_spatial, stride, dilation, pad_lo):
-        dw[t] += np.einsum(f"ngc{letters},ngf{letters}->gfc", x[i], dy[o])
+        dw[t] += np.einsum(f"ngc{letters},ngf{letters}->gfc", x[i].astype(wide), dy[o].astype(wide))
     return _merge(dw, 0)
 
 
@@ -154,12 +154,13 @@ def _windows(size: Ints, kernel: Ints, stride: Ints, dilation: Ints, pad_lo: Int
     return counts
 
 
-def _exact(a: Array) -> Array:
-    """The array in the widest type of its kind; types that NumPy does not know (bfloat16) count as floats."""
-    a = np.asarray(a)
-    return a.astype(
-        {"c": np.complex128, "i": np.int64, "u": np.int64, "b": np.int64}.get(a.dtype.kind, np.float64)
-    )
+def _wide(*arrays: Array) -> np.dtype[Any]:
+    """The widest type of the arrays' kind; types that NumPy does not know (bfloat16) count as floats.
+
+    Only the values of one tap are converted at a time, so that huge arrays that hardly exist can be checked.
+    """
+    kinds = {np.asarray(a).dtype.kind for a in arrays}
+    return np.dtype(np.complex128 if "c" in kinds else np.int64 if kinds <= set("iub") else np.float64)
 
 
 def _split(a: Array, axis: int, groups: int) -> Array:
@@ -176,16 +177,14 @@ def _with_bias(y: Array, bias: Array | None) -> Array:
     if bias is not None:
         if np.shape(bias) != (y.shape[1],):
             raise ValueError(f"bias has shape {np.shape(bias)}, expected {(y.shape[1],)}")
-        y += _exact(bias).reshape(-1, *(1,) * (y.ndim - 2))
+        y += bias.astype(y.dtype).reshape(-1, *(1,) * (y.ndim - 2))
     return y
 
 
 def _check(kernel: Ints, spatial: Ints, stride: Ints, dilation: Ints, pad_lo: Ints, pad_hi: Ints) -> None:
     lengths = [len(v) for v in (kernel, spatial, stride, dilation, pad_lo, pad_hi)]
     if len(set(lengths)) != 1:
-        raise ValueError(
-            f"kernel, data, stride, dilation, pad_lo, pad_hi have {lengths} spatial axes, not as many"
-        )
+        raise ValueError(f"kernel, data, stride, dilation, pad_lo, pad_hi have {lengths} spatial axes, not as many")
 
 
 def _check_channels(in_channels: int, out_channels: int, group_channels: int, groups: int) -> None:
