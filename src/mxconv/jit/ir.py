@@ -283,6 +283,12 @@ class Function:
             vector, f"shufflevector {vector} {first.ref}, {vector} poison, <{lanes} x i32> zeroinitializer"
         )
 
+    def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
+        """Lanes picked from two vectors, numbered through a and then b."""
+        picks = ", ".join(f"i32 {i}" for i in lanes)
+        result = a.type.of(len(lanes))
+        return self.emit(result, f"shufflevector {a.type} {a.ref}, {b.type} {b.ref}, <{len(lanes)} x i32> <{picks}>")
+
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
         """a*b + c, fused where the CPU can."""
         if a.type.is_float and self.module.target.has_fma:

@@ -23,7 +23,10 @@ from ...jit.kernels.implicit_gemm import (
     ARGS,
     AXIS,
     AXIS_STATE,
+    FLAGS,
     PHASE_ROW,
+    SEGMENT_ROW,
+    SEGMENTS,
     STATE,
     TAP_ROW,
     Spec,
@@ -108,6 +111,27 @@ def _tables(p: ConvProblem, roles: _Roles) -> npt.NDArray[np.int64]:
     return np.array(rows + lists, np.int64)
 
 
+def _in_place_offset(p: ConvProblem, roles: _Roles) -> int | None:
+    """The source offset of the first pixel, if all pixels lie there one after the other as the product needs them.
+
+    So they do where a single tap reads every pixel inside the image (1x1, stride 1) and rows have no gaps between
+    them: panels are then columns of the source itself, one row a channel.
+    """
+    strides = p.strides_of(roles.src)[2:]
+    offset, run = 0, 1
+    for axis, extent, stride in zip(reversed(roles.axes), reversed(roles.src_spatial), reversed(strides), strict=True):
+        if len(axis.phases) != 1 or len(axis.phases[0].taps) != 1:
+            return None
+        count, first = axis.phases[0].count, axis.phases[0].taps[0].offset
+        if first < 0 or first + (count - 1) * axis.src_step >= extent:
+            return None
+        if count > 1 and axis.src_step * stride != run:
+            return None
+        offset += first * stride
+        run *= count
+    return offset
+
+
 class ImplicitGemm:
     """Packed panels and a register tile. See the module's docstring."""
 
@@ -149,7 +173,9 @@ class ImplicitGemm:
         section["at_src"] = section["at_coords"] + round_up(8 * p.rank * block_pixels)
         section["at_dst"] = section["at_src"] + round_up(8 * block_pixels)
         section["at_flags"] = section["at_dst"] + round_up(8 * block_pixels)
-        section["at_b"] = section["at_flags"] + round_up(8 * (block_pixels // lanes))
+        section["at_segments"] = section["at_flags"] + round_up(8 * len(FLAGS) * (block_pixels // lanes))
+        segments_bytes = round_up(8 * SEGMENTS * SEGMENT_ROW * (block_pixels // lanes))
+        section["at_b"] = section["at_segments"] + segments_bytes
         section["at_c"] = section["at_b"] + round_up(longest * block_pixels * size)
         scratch_bytes = section["at_c"] + round_up(rows_in_use * tile.mr * block_pixels * size)
         ledger = Ledger()
@@ -157,6 +183,7 @@ class ImplicitGemm:
         ledger.book("scratch", scratch_bytes * threads)
 
         tables = _tables(p, roles)
+        in_place = _in_place_offset(p, roles) if numbers.stored == numbers.computed and numbers.parts == 1 else None
         src, dst = p.strides_of(roles.src), p.strides_of(roles.dst)
         values = {
             "src_batch": src[0],
@@ -185,6 +212,9 @@ class ImplicitGemm:
             "tables": address_of(tables),
             "scratch_bytes": scratch_bytes,
             "block_pixels": block_pixels,
+            "lane_step": roles.axes[-1].src_step * src[-1],
+            "in_place": int(in_place is not None),
+            "in_place_offset": in_place or 0,
             **section,
         }
         arguments = np.zeros(len(ARGS), np.int64)

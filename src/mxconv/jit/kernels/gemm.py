@@ -35,33 +35,34 @@ def choose_tile(target: Target, numbers: Numbers, rows: int, most_pixels: int | 
 
 
 def emit_micro_kernel(module: Module, symbol: str, numbers: Numbers, tile: Tile) -> None:
-    """symbol(k, a, b, c): one tile, over k products in one chain, added to c in memory.
+    """symbol(k, a, b, b_row, c, first): one tile, over k products in one chain, added to c in memory (or put there).
 
-    a[k][mr][parts] scalars; b[k][parts][nr] and c[mr][parts][nr] aligned vectors; all of the computed type. c is the
-    second level of the sum: callers keep k at 256 or less, so that no chain of additions is long.
+    a[k][mr][parts] scalars; b has `b_row` elements from one k to the next and parts * nr of them in a row, at any
+    alignment; c[mr][parts][nr] aligned vectors; all of the computed type. c is the second level of the sum, which the
+    first chain (first = 1) begins: callers keep k at 256 or less, so that no chain of additions is long.
     """
     lanes = module.target.lanes(numbers.computed.itemsize)
     vector = numbers.computed.of(lanes)
     parts, mr, nv = numbers.parts, tile.mr, tile.nv
     nr = nv * lanes
-    with module.function(symbol, k=I64, a=PTR, b=PTR, c=PTR) as f:
+    with module.function(symbol, k=I64, a=PTR, b=PTR, b_row=I64, c=PTR, first=I64) as f:
         a, b, c = f.args["a"], f.args["b"], f.args["c"]
         cells = [[[f.variable(vector, 0) for _ in range(nv)] for _ in range(parts)] for _ in range(mr)]
         with f.loop(0, f.args["k"]) as k:
             a_row = f.offset(a, k * (mr * parts), numbers.computed)
-            b_row = f.offset(b, k * (parts * nr), numbers.computed)
-            columns = [
-                [f.load(vector, b_row, p * nr + j * lanes, aligned=True) for j in range(nv)] for p in range(parts)
-            ]
+            row = f.offset(b, k * f.args["b_row"], numbers.computed)
+            columns = [[f.load(vector, row, p * nr + j * lanes) for j in range(nv)] for p in range(parts)]
             for i in range(mr):
                 scalars = [f.splat(f.load(numbers.computed, a_row, i * parts + p), lanes) for p in range(parts)]
                 for j in range(nv):
                     accumulate([cells[i][p][j] for p in range(parts)], scalars, [columns[p][j] for p in range(parts)])
+        begins = f.args["first"].equals(1)
         for i in range(mr):
             for p in range(parts):
                 for j in range(nv):
                     at = (i * parts + p) * nr + j * lanes
-                    f.store(f.load(vector, c, at, aligned=True) + cells[i][p][j].get(), c, at, aligned=True)
+                    so_far = f.select(begins, f.zero(vector), f.load(vector, c, at, aligned=True))
+                    f.store(so_far + cells[i][p][j].get(), c, at, aligned=True)
 
 
 def accumulate(cells: list[Variable], a: list[Value], b: list[Value]) -> None:

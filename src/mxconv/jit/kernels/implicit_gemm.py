@@ -36,7 +36,10 @@ ARGS = Layout(
         "rank", "rows", "channels", "phases", "all_taps", "chain", "block_panels", "block_row_groups",
         "row_groups", "row_blocks", "pixel_blocks", "groups", "pack_tasks", "run_tasks",
         # tables, and the sections of a worker's scratch, in bytes
-        "tables", "scratch_bytes", "at_coords", "at_src", "at_dst", "at_flags", "at_b", "at_c", "block_pixels",
+        "tables", "scratch_bytes", "at_coords", "at_src", "at_dst", "at_flags", "at_segments", "at_b", "at_c",
+        "block_pixels",
+        # how lanes lie in the source: elements from one lane to the next, and whether panels need no packing at all
+        "lane_step", "in_place", "in_place_offset",
     )
 )  # fmt: skip
 
@@ -56,6 +59,12 @@ AXIS = Layout(
 )
 PHASE_ROW = 4
 TAP_ROW = 2
+
+# Flags of a vector of pixels: how many row segments it has in the source (0: gather), and whether its lanes are
+# neighbours in the destination. A segment row is the offset of its (virtual) first lane and the mask of its lanes.
+FLAGS = Layout(("segments", "dst_near"))
+SEGMENTS = 4
+SEGMENT_ROW = 2
 
 # A worker's state at the head of its scratch: what the current phase is, then a row an axis.
 STATE = Layout(("pixels", "taps", "taps_before", "tap_offset"))
@@ -238,66 +247,97 @@ class _Bundle:
         return f.offset(state, at, Type("i8"))
 
     def emit_locate_pixels(self) -> None:
-        """For each pixel of a block: source coordinates by axis, offsets in source and destination, and per vector
-        whether its lanes are neighbours in memory (flag 1: in the source, flag 2: in the destination)."""
+        """For each pixel of a block: source coordinates by axis, and offsets in source and destination; for each
+        vector of pixels its flags and segments: runs of lanes at the regular distance, as rows of an image give."""
         with self.module.function("locate_pixels", args=PTR, state=PTR, first=I64, vectors=I64) as f:
             args, state = f.args["args"], f.args["state"]
             tables = ARGS.pointer(f, args, "tables")
-            rank, block = ARGS.read(f, args, "rank", "block_pixels")
+            rank, block, lane_step = ARGS.read(f, args, "rank", "block_pixels", "lane_step")
             (pixels,) = STATE.read(f, state, "pixels")
             coords = self.section(f, args, state, "at_coords")
             src, dst, flags = (self.section(f, args, state, n) for n in ("at_src", "at_dst", "at_flags"))
-            last_src, last_dst, flag = (f.variable(I64, 0) for _ in range(3))
+            all_segments = self.section(f, args, state, "at_segments")
+            last_src, last_dst, count, dst_near, bits = (f.variable(I64, 0) for _ in range(5))
             with f.loop(0, f.args["vectors"]) as v:
-                flag.set(3)
+                segments = f.offset(all_segments, v * (SEGMENTS * SEGMENT_ROW), I64)
+                count.set(0)
+                dst_near.set(1)
+                bits.set(0)
                 with f.loop(0, self.lanes) as lane:
                     at = v * self.lanes + lane
                     number = f.args["first"] + at
                     with f.when(number < pixels) as otherwise:
-                        rest, in_src, in_dst = f.variable(I64), f.variable(I64), f.variable(I64)
-                        rest.set(number)
-                        in_src.set(0)
-                        in_dst.set(0)
-                        with f.loop(0, rank) as i:
-                            a = rank - 1 - i
-                            row = _axis_row(f, tables, a)
-                            count, origin = AXIS_STATE.read(f, _state_row(f, state, a), "count", "origin")
-                            src_stride, src_step, dst_stride, dst_step = AXIS.read(
-                                f, row, "src_stride", "src_step", "dst_stride", "dst_step"
-                            )
-                            grid = rest.get() % count
-                            rest.set(rest.get() // count)
-                            f.store(grid * src_step, coords, a * block + at)
-                            in_src.set(in_src.get() + grid * src_step * src_stride)
-                            in_dst.set(in_dst.get() + (origin + grid * dst_step) * dst_stride)
-                        in_order = f.smaller(lane, 1)  # the first lane follows nobody
-                        near_src = f.cast("zext", in_src.get().equals(last_src.get() + 1), I64)
-                        near_dst = f.cast("zext", in_dst.get().equals(last_dst.get() + 1), I64)
-                        flag.set(flag.get() & ((near_src + (near_dst << 1)) | ((1 - in_order) * 3)))
-                        last_src.set(in_src.get())
-                        last_dst.set(in_dst.get())
+                        in_src, in_dst = self.locate_pixel(f, rank, tables, state, number, coords, block, at)
+                        follows = lane > 0
+                        new = (follows & in_src.equals(last_src.get() + lane_step)) ^ 1
+                        with f.when(new):
+                            slot = f.offset(segments, f.smaller(count.get(), SEGMENTS - 1) * SEGMENT_ROW, I64)
+                            f.store(in_src - lane * lane_step, slot)
+                            bits.set(0)
+                            count.set(count.get() + 1)
+                        near = f.cast("zext", in_dst.equals(last_dst.get() + 1), I64)
+                        dst_near.set(f.select(follows, dst_near.get() & near, f.constant(1, I64)))
+                        bits.set(bits.get() | (f.constant(1, I64) << lane))
+                        slot = f.offset(segments, (f.smaller(count.get(), SEGMENTS) - 1) * SEGMENT_ROW, I64)
+                        f.store(bits.get(), slot, 1)
+                        last_src.set(in_src)
+                        last_dst.set(in_dst)
                     with otherwise:
-                        # Beyond the last pixel: read nowhere, and leave the vector's flags as they are.
+                        # Beyond the last pixel: such a lane reads nowhere.
                         with f.loop(0, rank) as a:
                             f.store(f.constant(NOWHERE, I64), coords, a * block + at)
-                        last_src.set(last_src.get() + 1)
-                        last_dst.set(last_dst.get() + 1)
                     f.store(last_src.get(), src, at)
                     f.store(last_dst.get(), dst, at)
-                f.store(flag.get(), flags, v)
+                few = (count.get() <= SEGMENTS) & (lane_step > 0) & (lane_step <= self.most_lane_step)
+                row = f.offset(flags, v * len(FLAGS), I64)
+                f.store(f.select(few, count.get(), 0), row, FLAGS.index["segments"])
+                f.store(dst_near.get(), row, FLAGS.index["dst_near"])
+
+    @property
+    def most_lane_step(self) -> int:
+        """Lanes at this distance or less are read by whole vectors; complex numbers are always gathered."""
+        return 2 if self.numbers.parts == 1 else 0
+
+    def locate_pixel(
+        self,
+        f: Function,
+        rank: Value,
+        tables: Value,
+        state: Value,
+        number: Value,
+        coords: Value,
+        block: Value,
+        at: Value,
+    ) -> tuple[Value, Value]:
+        """Store one pixel's source coordinates; returns its offsets in the source and in the destination."""
+        rest, in_src, in_dst = f.variable(I64), f.variable(I64), f.variable(I64)
+        rest.set(number)
+        in_src.set(0)
+        in_dst.set(0)
+        with f.loop(0, rank) as i:
+            a = rank - 1 - i
+            count, origin = AXIS_STATE.read(f, _state_row(f, state, a), "count", "origin")
+            names = ("src_stride", "src_step", "dst_stride", "dst_step")
+            src_stride, src_step, dst_stride, dst_step = AXIS.read(f, _axis_row(f, tables, a), *names)
+            grid = rest.get() % count
+            rest.set(rest.get() // count)
+            f.store(grid * src_step, coords, a * block + at)
+            in_src.set(in_src.get() + grid * src_step * src_stride)
+            in_dst.set(in_dst.get() + (origin + grid * dst_step) * dst_stride)
+        return in_src.get(), in_dst.get()
 
     def emit_pack_source(self) -> None:
         """b[panel][tap][channel][parts][nr] of one chunk, widened; lanes outside the image are 0."""
         numbers, lanes, parts, nv = self.numbers, self.lanes, self.numbers.parts, self.tile.nv
-        indices = I64.of(lanes)
+        indices, stored = I64.of(lanes), numbers.stored.of(lanes)
         with self.module.function(
-            "pack_source", args=PTR, state=PTR, source=PTR, c0=I64, c1=I64, t0=I64, t1=I64, panels=I64
+            "pack_source", args=PTR, state=PTR, source=PTR, c0=I64, c1=I64, t0=I64, t1=I64, panel_0=I64, panel_1=I64
         ) as f:
             args, state = f.args["args"], f.args["state"]
             tables = ARGS.pointer(f, args, "tables")
-            rank, block, src_channel = ARGS.read(f, args, "rank", "block_pixels", "src_channel")
-            sections = ("at_coords", "at_src", "at_flags", "at_b")
-            coords, offsets, flags, b = (self.section(f, args, state, n) for n in sections)
+            rank, block, src_channel, lane_step = ARGS.read(f, args, "rank", "block_pixels", "src_channel", "lane_step")
+            sections = ("at_coords", "at_src", "at_flags", "at_segments", "at_b")
+            coords, offsets, flags, all_segments, b = (self.section(f, args, state, n) for n in sections)
             c0, c1, t0, t1 = (f.args[n] for n in ("c0", "c1", "t0", "t1"))
             unused = f.variable(I64, 0)
             row_size = parts * self.nr
@@ -306,34 +346,84 @@ class _Bundle:
                 f.call("select_tap", args, state, t, Value(f, PTR, unused.ref))
                 (tap_offset,) = STATE.read(f, state, "tap_offset")
                 first_row = (t - t0) * (c1 - c0)
-                with f.loop(0, f.args["panels"] * nv) as v:
-                    inside = f.variable(I1.of(lanes), -1)
-                    with f.loop(0, rank) as a:
-                        (offset,) = AXIS_STATE.read(f, _state_row(f, state, a), "offset")
-                        (extent,) = AXIS.read(f, _axis_row(f, tables, a), "extent")
-                        coord = f.load(indices, coords, a * block + v * lanes, aligned=True)
-                        hit = (coord + f.splat(offset, lanes)).below(f.splat(extent, lanes))
-                        inside.set(inside.get() & hit)
-                    mask = inside.get()
-                    index = f.load(indices, offsets, v * lanes, aligned=True) + f.splat(tap_offset, lanes)
-                    start = f.load(I64, offsets, v * lanes) + tap_offset
+                with f.loop(f.args["panel_0"] * nv, f.args["panel_1"] * nv) as v:
+                    inside = self.lanes_inside(f, rank, tables, state, coords, block, v)
                     to = f.offset(b, (v // nv) * panel_size + first_row * row_size + (v % nv) * lanes, numbers.computed)
-                    near = (f.load(I64, flags, v) & 1).equals(1)
-                    with f.loop(c0, c1) as c:
-                        channel = f.offset(f.args["source"], c * (src_channel * parts), numbers.stored)
-                        row = f.offset(to, (c - c0) * row_size, numbers.computed)
-                        stored = numbers.stored.of(lanes)
-                        if parts == 1:
-                            with f.when(near) as otherwise:
-                                value = f.masked_load(stored, f.offset(channel, start, stored), mask)
-                                f.store(numbers.widen(f, value), row, aligned=True)
-                            with otherwise:
-                                value = f.gather(stored, f.offset(channel, index, stored), mask)
-                                f.store(numbers.widen(f, value), row, aligned=True)
-                        else:
+                    (segments,) = FLAGS.read(f, f.offset(flags, v * len(FLAGS), I64), "segments")
+                    with f.when(segments.equals(0)) as otherwise:
+                        index = f.load(indices, offsets, v * lanes, aligned=True) + f.splat(tap_offset, lanes)
+                        with f.loop(c0, c1) as c:
+                            channel = f.offset(f.args["source"], c * (src_channel * parts), numbers.stored)
+                            row = f.offset(to, (c - c0) * row_size, numbers.computed)
                             for p in range(parts):
-                                pointers = f.offset(channel, index * parts + p, stored)
-                                f.store(f.gather(stored, pointers, mask), row, p * self.nr, aligned=True)
+                                value = f.gather(stored, f.offset(channel, index * parts + p, stored), inside)
+                                f.store(numbers.widen(f, value), row, p * self.nr, aligned=True)
+                    if self.most_lane_step:
+                        with otherwise:
+                            source = f.offset(f.args["source"], c0 * src_channel + tap_offset, numbers.stored)
+                            own = f.offset(all_segments, v * (SEGMENTS * SEGMENT_ROW), I64)
+                            self.pack_segments(f, own, segments, inside, source, src_channel, lane_step, to, c1 - c0)
+
+    def pack_segments(
+        self,
+        f: Function,
+        rows: Value,
+        count: Value,
+        inside: Value,
+        source: Value,
+        src_channel: Value,
+        lane_step: Value,
+        to: Value,
+        channels: Value,
+    ) -> None:
+        """One vector of pixels for each channel, read segment by segment with whole, masked vectors."""
+        numbers, lanes = self.numbers, self.lanes
+        stored = numbers.stored.of(lanes)
+
+        with f.loop(0, count) as n:
+            row = f.offset(rows, n * SEGMENT_ROW, I64)
+            start = f.offset(source, f.load(I64, row), numbers.stored)
+            mask = inside & self.mask_of(f, f.load(I64, row, 1))
+            # The first segment also clears the other lanes; later ones leave them alone.
+            fills = f.select(n.equals(0), f.constant(-1, mask.type), mask)
+            with f.when(lane_step.equals(1)) as by_two, f.loop(0, channels) as c:
+                value = f.masked_load(stored, f.offset(start, c * src_channel, numbers.stored), mask)
+                f.masked_store(numbers.widen(f, value), f.offset(to, c * self.nr, numbers.computed), fills)
+            with by_two:
+                halves = self.spread_by_two(f, mask)
+                with f.loop(0, channels) as c:
+                    at = f.offset(start, c * src_channel, numbers.stored)
+                    low = f.masked_load(stored, at, halves[0])
+                    high = f.masked_load(stored, f.offset(at, lanes, numbers.stored), halves[1])
+                    value = f.shuffle(low, high, range(0, 2 * lanes, 2))
+                    f.masked_store(numbers.widen(f, value), f.offset(to, c * self.nr, numbers.computed), fills)
+
+    def lanes_inside(
+        self, f: Function, rank: Value, tables: Value, state: Value, coords: Value, block: Value, v: Value
+    ) -> Value:
+        """The mask of a vector's lanes whose source position, for the selected tap, lies in the image."""
+        lanes = self.lanes
+        inside = f.variable(I1.of(lanes))
+        inside.set(-1)
+        with f.loop(0, rank) as a:
+            (offset,) = AXIS_STATE.read(f, _state_row(f, state, a), "offset")
+            (extent,) = AXIS.read(f, _axis_row(f, tables, a), "extent")
+            coord = f.load(I64.of(lanes), coords, a * block + v * lanes, aligned=True)
+            inside.set(inside.get() & (coord + f.splat(offset, lanes)).below(f.splat(extent, lanes)))
+        return inside.get()
+
+    def mask_of(self, f: Function, bits: Value) -> Value:
+        """The lanes that the low bits of an i64 name."""
+        short = Type(f"i{self.lanes}")
+        return f.emit(I1.of(self.lanes), f"bitcast {short} {f.cast('trunc', bits, short).ref} to <{self.lanes} x i1>")
+
+    def spread_by_two(self, f: Function, mask: Value) -> list[Value]:
+        """Masks of the two vectors in whose even elements the lanes of a stride-2 segment lie."""
+        lanes, none = self.lanes, f.zero(mask.type)
+        return [
+            f.shuffle(mask, none, [half * lanes // 2 + i // 2 if i % 2 == 0 else lanes for i in range(lanes)])
+            for half in range(2)
+        ]
 
     # ---- results
 
@@ -375,7 +465,8 @@ class _Bundle:
                         results.append(numbers.narrow(f, total + f.splat(shift[p].get(), lanes)))
                     type_ = results[0].type
                     if parts == 1:
-                        with f.when((f.load(I64, flags, v) & 2).equals(2)) as otherwise:
+                        (dst_near,) = FLAGS.read(f, f.offset(flags, v * len(FLAGS), I64), "dst_near")
+                        with f.when(dst_near.equals(1)) as otherwise:
                             start = f.load(I64, offsets, v * lanes)
                             f.masked_store(results[0], f.offset(channel, start, type_), mask)
                         with otherwise:
@@ -423,8 +514,6 @@ class _Bundle:
                     f.call("locate_pixels", args, state, first, panels * self.tile.nv)
                     group_0 = row_block * most_row_groups
                     own_groups = f.smaller(row_groups - group_0, most_row_groups)
-                    with f.loop(0, own_groups * panels * tile_size, self.lanes) as i:
-                        f.store(f.zero(self.vector), c, i, aligned=True)
                     source = f.offset(src, (sample * src_batch + group * src_group) * parts, numbers.stored)
                     channels, chunk_c, taps, chunk_t = self.chunks(f, args, state)
                     panel_rows = all_taps * channels
@@ -433,19 +522,35 @@ class _Bundle:
                         ((group * row_groups + group_0) * panel_rows + before * channels) * (mr * parts),
                         numbers.computed,
                     ))  # fmt: skip
+                    # Whole panels of a problem that reads the image as it lies are multiplied in place.
+                    in_place, in_place_offset, src_channel = ARGS.read(
+                        f, args, "in_place", "in_place_offset", "src_channel"
+                    )
+                    packed_from = f.smaller((pixels - first) // self.nr * in_place, panels)
+                    first_chunk = f.variable(I64, 1)
                     with f.loop(0, channels, chunk_c) as c0, f.loop(0, taps, chunk_t) as t0:
                         c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)
                         k = (c1 - c0) * (t1 - t0)
-                        f.call("pack_source", args, state, source, c0, c1, t0, t1, panels)
-                        with f.loop(0, panels) as q, f.loop(0, own_groups) as g:
-                            f.call(
-                                "micro_kernel",
-                                k,
-                                f.offset(a.get(), g * panel_rows * (mr * parts), numbers.computed),
-                                f.offset(b, q * k * (parts * self.nr), numbers.computed),
-                                f.offset(c, (g * panels + q) * tile_size, numbers.computed),
+                        f.call("pack_source", args, state, source, c0, c1, t0, t1, packed_from, panels)
+                        with f.loop(0, panels) as q:
+                            is_packed = q >= packed_from
+                            as_it_lies = f.offset(
+                                source, c0 * src_channel + (in_place_offset + first + q * self.nr), numbers.stored
                             )
+                            packed = f.offset(b, q * k * (parts * self.nr), numbers.computed)
+                            columns = f.select(is_packed, packed, as_it_lies)
+                            b_row = f.select(is_packed, f.constant(parts * self.nr, I64), src_channel)
+                            with f.loop(0, own_groups) as g:
+                                tile_a = f.offset(a.get(), g * panel_rows * (mr * parts), numbers.computed)
+                                tile_c = f.offset(c, (g * panels + q) * tile_size, numbers.computed)
+                                f.call("micro_kernel", k, tile_a, columns, b_row, tile_c, first_chunk.get())
                         a.set(f.offset(a.get(), k * (mr * parts), numbers.computed))
+                        first_chunk.set(0)
+                    with (
+                        f.when(first_chunk.get().equals(1)),
+                        f.loop(0, own_groups * panels * tile_size, self.lanes) as i,
+                    ):
+                        f.store(f.zero(self.vector), c, i, aligned=True)  # an empty sum: no tap hits this phase
                     row_0 = group_0 * mr
                     result = f.offset(
                         dst,
