@@ -22,13 +22,13 @@ def _as_numpy(op: str, name: str, value: Any) -> Array:
         return value.numpy_view()
     if isinstance(value, np.ndarray):
         return np.asarray(value)
-    raise AssertionError(_wrong_type(op, name, value))
+    raise AssertionError(_wrong_type(op, name, value, f"Wrap the value with mx.nd.array({name})."))
 
 
-def _wrong_type(op: str, name: str, value: Any) -> str:
+def _wrong_type(op: str, name: str, value: Any, fix: str) -> str:
     return (
-        f"{op}: Argument {name} must have NDArray type, or be a NumPy array, but got {type(value).__name__}. "
-        f"Expected an array: wrap the value with mx.nd.array({name})."
+        f"{op}: {name} is a {type(value).__name__}, expected an NDArray or a NumPy array: Argument {name} must "
+        f"have NDArray type. {fix}"
     )
 
 
@@ -37,7 +37,7 @@ def _writing(op: str, out: Any) -> AbstractContextManager[Array]:
         return out.writing()
     if isinstance(out, np.ndarray):
         return nullcontext(np.asarray(out))
-    raise AssertionError(_wrong_type(op, "out", out))
+    raise AssertionError(_wrong_type(op, "out", out, "Pass an array to write to, or let the operator make one."))
 
 
 def _only(op: str, outs: list[Any] | tuple[Any, ...]) -> Any:

@@ -282,6 +282,10 @@ class ConvParam:
         """The number of spatial axes."""
         return len(self.kernel)
 
+    def text(self, name: str) -> str:
+        """A parameter as it was given, or the text of its default."""
+        return self.to_attrs().get(name) or self.defaults[name]
+
     def to_attrs(self) -> dict[str, str]:
         """What JSON keeps: the exact texts that were given, no defaults added; `parse` reads them back."""
         return dict(self.attrs)

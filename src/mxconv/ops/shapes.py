@@ -197,7 +197,7 @@ def _out_extent(param: ConvParam, axis: int, size: Dim) -> Dim:
     lo, hi = param.pad[axis]
     span = geometry.dilated_kernel(param.kernel[axis], param.dilate[axis])
     if span > size + lo + hi:
-        expected = f"at most {size + lo + hi} samples"
+        expected = f"to span at most {size + lo + hi} samples"
         why = (
             f"kernel size exceed input, {span} = dilate*(kernel - 1) + 1 samples against {size + lo + hi} = "
             f"{size} of data + pads {lo} and {hi} on spatial axis {axis}, with dilate={param.dilate}"
@@ -231,7 +231,7 @@ def _deconv_out_extent(param: DeconvolutionParam, axis: int, size: Dim) -> Dim:
             f"{stride}*({size} - 1) + {dilate}*({kernel} - 1) + 1 - {lo + hi} + {adj} = {out} on spatial axis {axis}"
         )
         fix = "Use less pad, a larger kernel, or larger data."
-        raise refusal(ShapeError, "pad", param.pad, "an output of at least 1 sample", why, fix=fix)
+        raise refusal(ShapeError, "pad", param.text("pad"), "an output of at least 1 sample", why, fix=fix)
     return out
 
 
@@ -242,7 +242,7 @@ def _in_extent(param: ConvParam, axis: int, out: Dim) -> Dim:
     size, _ = geometry.conv_in_range(out, param.kernel[axis], 1, param.dilate[axis], *param.pad[axis])
     least = max(1, out - size)
     if out < least:
-        why = f"data would need {size} samples with kernel={param.kernel} and pad={param.pad}"
+        why = f"data would need {size} samples with kernel={param.kernel} and pad={param.text('pad')}"
         got, expected = f"{out} samples on spatial axis {axis}", f"at least {least}"
         raise refusal(ShapeError, "output", got, expected, why, fix="Use less pad, or more output.", verb="has")
     return size
