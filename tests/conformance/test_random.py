@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mxconv import config
 from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms import ALGORITHMS
+from mxconv.errors import UnsupportedError
+from mxconv.jit import target
 
 from .parent import Outcome, run_child
 
@@ -22,10 +25,10 @@ LEAST = 30
 REGRESSIONS = Path(__file__).parent.parent / "problems" / "regressions.txt"
 
 
-def _run(first: int, environment: dict[str, str]) -> Outcome:
-    outcome = run_child(["--first", str(first), "--count", str(BATCH)], timeout=600, environment=environment)
+def _run(first: int, environment: dict[str, str], count: int = BATCH) -> Outcome:
+    outcome = run_child(["--first", str(first), "--count", str(count)], timeout=600, environment=environment)
     assert not outcome.report, outcome.report
-    assert len(outcome.records) == BATCH
+    assert len(outcome.records) == count
     return outcome
 
 
@@ -46,6 +49,16 @@ def test_random_problems(batch, environment):
 @pytest.mark.parametrize("batch", range(BATCHES, BATCHES + SLOW_BATCHES))
 def test_more_random_problems(batch, environment):
     _run(batch * BATCH, environment)
+
+
+@pytest.mark.parametrize("name", ["avx2", "x86-64"])
+def test_random_problems_on_lesser_cpus(name, environment):
+    try:
+        with config.override(target=name):
+            target.current()
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    _run(10**6, {**environment, "MXCONV_TARGET": name}, count=300)
 
 
 def test_regressions(environment):
