@@ -75,7 +75,7 @@ def test_commands_in_pages(page: Path, tmp_path: Path) -> None:
             words = shlex.split(command, comments=True)
             assert words[0] == "mxconv", f"{page.name}:{line}: only mxconv commands can be checked, use sh for others"
             done = subprocess.run(
-                [sys.executable, "-m", "mxconv.cli.main", *words[1:]],
+                [sys.executable, "-m", "mxconv", *words[1:]],
                 cwd=tmp_path,
                 env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
                 capture_output=True,
