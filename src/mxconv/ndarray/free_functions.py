@@ -25,7 +25,7 @@ def _function(
         return method(data, *args, **kwargs)
 
     functools.update_wrapper(call, method)
-    return call
+    return call  # type: ignore[return-value]  # the first argument may also be named data
 
 
 def _check(name: str, data: Any) -> None:

@@ -1,6 +1,6 @@
 """Shapes of NDArrays: reshape with MXNet's codes, and the methods that move, add, drop or repeat axes.
 
-`reshape`, `detach` and the other methods that say so return views; the rest return copies, as in MXNet.
+`reshape` returns a view; the other methods return copies, as in MXNet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ShapeError
-from .base import ArrayBase
+from .base import Array, ArrayBase
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -143,30 +143,31 @@ class ShapeMethods(ArrayBase):
 
     def flatten(self) -> Self:
         """A copy of shape (first size, product of the others)."""
-        array = self._array
-        return self.copy_of(array.reshape(array.shape[0], math.prod(array.shape[1:])))
+        self._check_axes("flatten", 0)
+        first, *others = self._array.shape
+        return self.copy_of(self._array.reshape(first, math.prod(others)))
 
     def expand_dims(self, axis: int) -> Self:
         """A copy with a new axis of size 1 at `axis`."""
-        if not -self._array.ndim - 1 <= axis <= self._array.ndim:
-            raise self._bad_axis("expand_dims", axis)
+        self._check_axes("expand_dims", axis, ndim=self._array.ndim + 1)
         return self.copy_of(np.expand_dims(self._array, axis))
 
     def squeeze(self, axis: int | Sequence[int] | None = None) -> Self:
         """A copy without the axes of size 1 (all, or those named); the last axis left always stays."""
         array = self._array
-        for one in () if axis is None else (axis,) if isinstance(axis, int) else axis:
-            if not -array.ndim <= one < array.ndim or array.shape[one] != 1:
-                raise self._bad_axis("squeeze", one)
-        result = np.squeeze(array, axis if axis is None or isinstance(axis, int) else tuple(axis))
+        axes = None if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        self._check_axes("squeeze", *(axes or ()), size=1)
+        result = np.squeeze(array, axes)
         return self.copy_of(result if result.ndim or not array.ndim else result.reshape(1))
 
-    def transpose(self, *axes: Any) -> Self:
+    def transpose(self, *order: Any, axes: Sequence[int] | None = None) -> Self:
         """A copy with the axes in the given order (a tuple or single numbers), by default reversed."""
-        order = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
-        if order and sorted(range(self._array.ndim)) != sorted(one % max(self._array.ndim, 1) for one in order):
-            raise self._bad_axis("transpose", tuple(order))
-        return self.copy_of(self._array.transpose(order or None))
+        single = order[0] if len(order) == 1 and isinstance(order[0], (tuple, list)) else order
+        wanted = tuple(axes if axes is not None else single)
+        self._check_axes("transpose", *wanted)
+        if wanted and len({one % self._array.ndim for one in wanted}) != self._array.ndim:
+            raise self._bad_axis("transpose", wanted)
+        return self.copy_of(self._array.transpose(wanted or None))
 
     @property
     def T(self) -> Self:
@@ -175,9 +176,7 @@ class ShapeMethods(ArrayBase):
 
     def swapaxes(self, dim1: int = 0, dim2: int = 0) -> Self:
         """A copy with two axes exchanged."""
-        for one in (dim1, dim2):
-            if not -self._array.ndim <= one < self._array.ndim:
-                raise self._bad_axis("swapaxes", one)
+        self._check_axes("swapaxes", dim1, dim2)
         return self.copy_of(self._array.swapaxes(dim1, dim2))
 
     def broadcast_to(self, shape: Any) -> Self:
@@ -202,21 +201,31 @@ class ShapeMethods(ArrayBase):
 
     def repeat(self, repeats: int, axis: int | None = None) -> Self:
         """A copy with each element repeated along the axis (flattened if None)."""
+        self._check_axes("repeat", *(() if axis is None else (axis,)))
         return self._result(np.repeat(self._array, repeats, axis))
 
     def flip(self, axis: int) -> Self:
         """A copy with the order along the axis reversed."""
+        self._check_axes("flip", axis)
         return self.copy_of(np.flip(self._array, axis))
 
     def slice_axis(self, axis: int, begin: int, end: int | None) -> Self:
         """A copy of the part [begin, end) of one axis."""
+        self._check_axes("slice_axis", axis)
         key = [slice(None)] * self._array.ndim
         key[axis] = slice(begin, end)
         return self.copy_of(self._array[tuple(key)])
 
-    def copy_of(self, array: np.ndarray[Any, np.dtype[Any]]) -> Self:
+    def copy_of(self, array: Array) -> Self:
         """A fresh NDArray with the values of a view of our memory."""
         return self._result(array.copy(order="C"))
+
+    def _check_axes(self, op: str, *axes: int, ndim: int | None = None, size: int | None = None) -> None:
+        """Raise ShapeError for an axis that does not exist, or not with that size."""
+        ndim = self._array.ndim if ndim is None else ndim
+        for axis in axes:
+            if not -ndim <= axis < ndim or (size is not None and self._array.shape[axis] != size):
+                raise self._bad_axis(op, axis)
 
     def _bad_axis(self, op: str, axis: Any) -> ShapeError:
         return ShapeError(
