@@ -1,0 +1,90 @@
+"""What a plug-in sees. This file and server.py run in the peer's interpreter: they need NumPy and nothing of mxconv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Ints = "tuple[int, ...]"
+
+
+class Refusal(Exception):
+    """A library cannot do a problem; the text says why."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The fields of mxconv's ConvProblem that say what is computed; all arrays are contiguous, channels first."""
+
+    direction: str
+    dtype: str
+    batch: int
+    groups: int
+    in_channels: int
+    out_channels: int
+    in_spatial: Ints
+    out_spatial: Ints
+    kernel: Ints
+    stride: Ints
+    dilation: Ints
+    pad_lo: Ints
+    pad_hi: Ints
+    inputs: tuple[str, ...]
+    has_bias: bool
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Problem:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+    @property
+    def rank(self) -> int:
+        return len(self.kernel)
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.groups == self.in_channels == self.out_channels
+
+    @property
+    def w_shape(self) -> Ints:
+        return (self.out_channels, self.in_channels // self.groups, *self.kernel)
+
+    @property
+    def trim(self) -> Ints:
+        """backward_data: how many samples the scatter's full extent has to lose at the end of each axis, after pad_lo
+        at its beginning. Negative: how many it lacks (there the result holds nothing but the bias)."""
+        return tuple(
+            s * (o - 1) + d * (k - 1) + 1 - lo - i
+            for i, o, k, s, d, lo in zip(
+                self.in_spatial, self.out_spatial, self.kernel, self.stride, self.dilation, self.pad_lo
+            )  # noqa: B905  same lengths; a peer's Python may be older than strict=
+        )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A problem ready to run: `call` takes the plain arrays that vary and returns a plain array."""
+
+    call: Callable[..., np.ndarray]
+    info: dict[str, Any] = field(default_factory=dict)
+    """What the library tells of how it computes: algorithm, workspace_bytes, ..."""
+
+
+def need_dtype(problem: Problem, *names: str) -> None:
+    """Refuse a dtype that is not among the names."""
+    if problem.dtype not in names:
+        raise Refusal(f"{problem.dtype}: computes {' and '.join(names)} only")
+
+
+def need_direction(problem: Problem, *names: str) -> None:
+    """Refuse a direction that is not among the names."""
+    if problem.direction not in names:
+        raise Refusal(f"{problem.direction}: computes {' and '.join(names)} only")
+
+
+def need_rank(problem: Problem, ranks: range) -> None:
+    """Refuse a number of spatial axes."""
+    if problem.rank not in ranks:
+        raise Refusal(f"{problem.rank} spatial axes: takes {ranks.start} to {ranks.stop - 1}")
