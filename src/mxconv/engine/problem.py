@@ -25,6 +25,7 @@ DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 EPILOGUES = ("bias",)
 
 Ints = tuple[int, ...]
+_AXES = ("in_spatial", "out_spatial", "stride", "dilation", "pad_lo", "pad_hi")
 
 
 def contiguous_strides(shape: Sequence[int]) -> Ints:
@@ -37,6 +38,18 @@ def contiguous_strides(shape: Sequence[int]) -> Ints:
     for axis in range(len(shape) - 2, -1, -1):
         strides[axis] = strides[axis + 1] * max(1, shape[axis + 1])
     return tuple(strides)
+
+
+def _check_axes(kernel: Sequence[int], groups: int, **axes: Sequence[int] | None) -> None:
+    """What must hold before any extent can be computed."""
+    for name, values in axes.items():
+        if values is not None and len(values) != len(kernel):
+            raise ShapeError(f"{name} has {len(values)} entries, expected {len(kernel)} as kernel has", argument=name)
+    for name, values in (("kernel", kernel), ("stride", axes["stride"]), ("dilation", axes["dilation"])):
+        if min(values or (), default=1) < 1:
+            raise ShapeError(f"{name} is {values}, expected entries of at least 1", argument=name)
+    if groups < 1:
+        raise ShapeError(f"groups is {groups}, expected at least 1", argument="groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +84,7 @@ class ConvProblem:
 
     def __post_init__(self) -> None:
         rank = len(self.kernel)
-        for name in ("in_spatial", "out_spatial", "stride", "dilation", "pad_lo", "pad_hi"):
-            if len(getattr(self, name)) != rank:
-                raise ShapeError(
-                    f"{name} has {len(getattr(self, name))} entries, expected {rank} as kernel has",
-                    argument=name,
-                )
+        _check_axes(self.kernel, self.groups, **{name: getattr(self, name) for name in _AXES})
         for name in ("x_strides", "w_strides", "y_strides"):
             if len(getattr(self, name)) != rank + 2:
                 raise ShapeError(f"{name} has {len(getattr(self, name))} entries, expected {rank + 2}", argument=name)
@@ -84,15 +92,13 @@ class ConvProblem:
             raise ShapeError(f"direction is {self.direction!r}, expected one of {DIRECTIONS}", argument="direction")
         if self.dtype not in DTYPES:
             raise ShapeError(f"dtype is {self.dtype!r}, expected one of {tuple(DTYPES)}", argument="dtype")
-        if self.groups < 1 or self.in_channels % self.groups or self.out_channels % self.groups:
+        if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ShapeError(
                 f"{self.in_channels} and {self.out_channels} channels do not divide into {self.groups} groups",
                 argument="groups",
             )
         if min((self.batch, self.in_channels, self.out_channels, *self.in_spatial, *self.out_spatial)) < 0:
             raise ShapeError("an extent is negative", argument="in_spatial")
-        if min((*self.kernel, *self.stride, *self.dilation), default=1) < 1:
-            raise ShapeError("kernel, stride and dilation must be at least 1", argument="kernel")
         for a in range(rank):
             out = max(0, geometry.conv_out(self.in_spatial[a], *self.axis(a)))
             if out != self.out_spatial[a]:
@@ -100,9 +106,8 @@ class ConvProblem:
                     f"axis {a}: {self.in_spatial[a]} samples give {out}, not {self.out_spatial[a]}",
                     argument="out_spatial",
                 )
-        unknown = set(self.epilogue) - set(EPILOGUES)
-        if unknown:
-            raise ShapeError(f"epilogue has {sorted(unknown)}, expected some of {EPILOGUES}", argument="epilogue")
+        if set(self.epilogue) - set(EPILOGUES) or len(set(self.epilogue)) < len(self.epilogue):
+            raise ShapeError(f"epilogue is {self.epilogue}, expected some of {EPILOGUES}", argument="epilogue")
 
     # ---- making one
 
@@ -138,6 +143,8 @@ class ConvProblem:
         dilation = tuple(dilation or (1,) * rank)
         pad_lo = tuple(pad_lo or (0,) * rank)
         pad_hi = tuple(pad_lo if pad_hi is None else pad_hi)
+        given = (in_spatial, out_spatial, stride, dilation, pad_lo, pad_hi)
+        _check_axes(kernel, groups, **dict(zip(_AXES, given, strict=True)))
         axes = list(zip(kernel, stride, dilation, pad_lo, pad_hi, strict=True))
         if in_spatial is None:
             if out_spatial is None:
@@ -199,7 +206,7 @@ class ConvProblem:
     @property
     def inputs(self) -> tuple[str, str]:
         """The names of the two arrays that are read, data first."""
-        return {"forward": ("x", "w"), "backward_data": ("y", "w"), "backward_weight": ("x", "y")}[self.direction]  # type: ignore[return-value]
+        return {"forward": ("x", "w"), "backward_data": ("y", "w"), "backward_weight": ("x", "y")}[self.direction]
 
     @property
     def output(self) -> str:
@@ -260,6 +267,7 @@ class ConvProblem:
         return from_text(text)
 
 
+_SCALARS = ("batch", "groups", "in_channels", "out_channels")
 _STRIDE_TAGS = {"x": "x_strides", "w": "w_strides", "y": "y_strides"}
 
 
@@ -291,10 +299,14 @@ def to_text(p: ConvProblem) -> str:
     return " ".join(parts)
 
 
+_DIMS = r"\d+(?:x\d+)*"
+_PAD = r"-?\d+(?::-?\d+)?"
 _PART = re.compile(
     r"n(?P<batch>\d+)|g(?P<groups>\d+)|c(?P<in_channels>\d+)->(?P<out_channels>\d+)"
-    r"|i(?P<in_spatial>[\dx]*)|o(?P<out_spatial>[\dx]*)|k(?P<kernel>[\dx]*)|s(?P<stride>[\dx]+)|d(?P<dilation>[\dx]+)"
-    r"|p(?P<pad>[-:\dx]+)|(?P<array>[xwy])_strides\((?P<strides>[-,\d]+)\)|\+(?P<epilogue>\w+)"
+    rf"|i(?P<in_spatial>(?:{_DIMS})?)|o(?P<out_spatial>(?:{_DIMS})?)|k(?P<kernel>(?:{_DIMS})?)"
+    rf"|s(?P<stride>{_DIMS})|d(?P<dilation>{_DIMS})|p(?P<pad>{_PAD}(?:x{_PAD})*)"
+    r"|(?P<array>[xwy])_strides\((?P<strides>-?\d+(?:,-?\d+)*)\)|\+(?P<epilogue>\w+)",
+    re.ASCII,
 )
 
 
@@ -313,6 +325,7 @@ def from_text(text: str) -> ConvProblem:
             expected="direction dtype n1 g1 c8->16 i9x9 k3x3 ...",
         )
     known: dict[str, Any] = {}
+    epilogue: tuple[str, ...] = ()
     for word in words[2:]:
         match = _PART.fullmatch(word)
         if match is None:
@@ -320,22 +333,27 @@ def from_text(text: str) -> ConvProblem:
                 f"problem {text!r} has the part {word!r}, which cannot be read", argument="problem", got=word
             )
         part = {k: v for k, v in match.groupdict().items() if v is not None}
+        new: dict[str, Any] = {}
         if "array" in part:
-            known[_STRIDE_TAGS[part["array"]]] = tuple(map(int, part["strides"].split(",")))
+            new = {_STRIDE_TAGS[part["array"]]: tuple(map(int, part["strides"].split(",")))}
         elif "epilogue" in part:
-            known["epilogue"] = (*known.get("epilogue", ()), part["epilogue"])
+            epilogue += (part["epilogue"],)
         elif "pad" in part:
             pairs = [(p.split(":") * 2)[:2] for p in part["pad"].split("x")]
-            known["pad_lo"] = tuple(int(lo) for lo, _ in pairs)
-            known["pad_hi"] = tuple(int(hi) for _, hi in pairs)
+            new = {"pad_lo": tuple(int(lo) for lo, _ in pairs), "pad_hi": tuple(int(hi) for _, hi in pairs)}
         else:
-            for name, value in part.items():
-                is_scalar = name in ("batch", "groups", "in_channels", "out_channels")
-                known[name] = int(value) if is_scalar else tuple(int(v) for v in value.split("x") if v)
+            new = {
+                name: int(value) if name in _SCALARS else tuple(int(v) for v in value.split("x") if v)
+                for name, value in part.items()
+            }
+        twice = set(new) & set(known)
+        if twice:
+            raise FormatError(f"problem {text!r} says {sorted(twice)[0]} twice", argument="problem", got=word)
+        known |= new
     missing = {"kernel", "in_channels"} - set(known)
     if missing:
         raise FormatError(f"problem {text!r} lacks {sorted(missing)}", argument="problem", got=text)
-    return ConvProblem.create(cast("Direction", words[0]), words[1], **known)
+    return ConvProblem.create(words[0], words[1], epilogue=epilogue, **known)
 
 
 FIELDS = tuple(f.name for f in fields(ConvProblem))

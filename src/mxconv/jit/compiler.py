@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from pathlib import Path
 
@@ -19,6 +20,9 @@ _ABI = "1"
 
 _lock = threading.RLock()
 _loaded: dict[bytes, CompiledModule] = {}
+if hasattr(os, "register_at_fork"):
+    # A fork waits for a compilation on another thread: the child would inherit LLVM's locks, held by nobody.
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class CompiledModule:

@@ -67,6 +67,8 @@ def _literal(number: int | float, scalar: Type) -> str:
         number = struct.unpack("<f", struct.pack("<f", number))[0]
     if scalar.is_float:
         return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+    if number != int(number):
+        raise ValueError(f"{number} is no {scalar}")
     return str(int(number))
 
 
@@ -237,7 +239,7 @@ class Function:
         if isinstance(x, Value):
             return x
         if type_.lanes:
-            if x == 0:
+            if _is_zero(x):
                 return Value(self, type_, "zeroinitializer")
             return Value(self, type_, f"splat ({type_.element} {_literal(x, type_.element)})")
         return Value(self, type_, _literal(x, type_))

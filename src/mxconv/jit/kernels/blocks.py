@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from ..ir import I64, PTR, Function, Type, Value
 
@@ -16,6 +19,13 @@ class Layout:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def fill(self, values: Mapping[str, int]) -> npt.NDArray[np.int64]:
+        """An argument block with these values; the slots that are not named are 0."""
+        block = np.zeros(len(self), np.int64)
+        for name, value in values.items():
+            block[self.index[name]] = value
+        return block
 
     def read(self, f: Function, block: Value, *names: str, type_: Type = I64) -> list[Value]:
         """Emit loads of the named slots."""

@@ -1,64 +1,34 @@
 """Implicit GEMM: any convolution as matrix products of packed panels, without ever building the matrix.
 
-A problem is a correlation  dst[m, origin + g*step] = sum over c, t of src[c, g*src_step + offset_t] * w[m, c, t],
-split into phases (see geometry.AxisPlan). Rows of a product are result channels m, columns are positions g of a
-phase's grid, flattened, in lanes; the reduction runs over source channels c and the taps t of the phase.
+Rows of a product are result channels m, columns are positions g of a phase's grid, flattened, in lanes; the reduction
+runs over source channels c and the taps t of the phase (see correlation.py).
 
 A task is a block of pixels times a block of channels of one phase, group and sample. It walks the reduction in chunks
 of at most `chain` products: packs the chunk's source values into panels (masked lanes outside the image are 0), runs
 the register tile, and adds each chunk's sums to a second level in scratch. At the end the bias is added, and the
 result is narrowed and stored. Everything but the tile and the dtype is a run-time number, so one bundle of functions
 serves every rank, size, layout, stride and direction.
-
-The tables (64-bit integers, made once a plan; see engine/algorithms/implicit_gemm.py):
-
-    axis row   : see AXIS          phase row : origin, count, first tap, taps       tap row : tap, offset
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import I1, I64, PTR, Function, Module, Type, Value
-from ..numbers import Numbers
+from ..ir import I1, I64, PTR, Function, Type, Value
 from ..target import Target
 from .blocks import Layout
+from .correlation import AXIS, STATE, Correlation
 from .gemm import Tile, emit_micro_kernel
 
-ARGS = Layout(
-    (
-        # set for each call
-        "src", "dst", "w", "bias", "panels", "scratch", "pack_counter", "run_counter",
-        # element strides
-        "src_batch", "src_group", "src_channel", "dst_batch", "dst_group", "dst_channel",
-        "w_group", "w_row", "w_channel",
-        # extents: rows and channels of one group, reduction and blocks
-        "rank", "rows", "channels", "phases", "all_taps", "chain", "block_panels", "block_row_groups",
-        "row_groups", "row_blocks", "pixel_blocks", "groups", "pack_tasks", "run_tasks",
-        # tables, and the sections of a worker's scratch, in bytes
-        "tables", "scratch_bytes", "at_coords", "at_src", "at_dst", "at_flags", "at_segments", "at_b", "at_c",
-        "block_pixels",
-        # how lanes lie in the source: elements from one lane to the next, and whether panels need no packing at all
-        "lane_step", "in_place", "in_place_offset",
-    )
+ARGS = (
+    # blocks
+    "block_panels", "block_row_groups", "row_blocks", "pixel_blocks", "block_pixels",
+    # the sections of a worker's scratch, in bytes
+    "at_coords", "at_src", "at_dst", "at_flags", "at_segments", "at_b", "at_c",
+    # how lanes lie in the source: elements from one lane to the next, and whether panels need no packing at all
+    "lane_step", "in_place", "in_place_offset",
 )  # fmt: skip
-
-AXIS = Layout(
-    (
-        "extent",
-        "src_stride",
-        "src_step",
-        "dst_stride",
-        "dst_step",
-        "w_stride",
-        "phases",
-        "taps",
-        "phase_at",
-        "tap_at",
-    )
-)
-PHASE_ROW = 4
-TAP_ROW = 2
+"""This algorithm's slots, after COMMON_ARGS."""
 
 # Flags of a vector of pixels: how many row segments it has in the source (0: gather), and whether its lanes are
 # neighbours in the destination. A segment row is the offset of its (virtual) first lane and the mask of its lanes.
@@ -66,9 +36,6 @@ FLAGS = Layout(("segments", "dst_near"))
 SEGMENTS = 4
 SEGMENT_ROW = 2
 
-# A worker's state at the head of its scratch: what the current phase is, then a row an axis.
-STATE = Layout(("pixels", "taps", "taps_before", "tap_offset"))
-AXIS_STATE = Layout(("count", "origin", "tap_at", "taps", "offset"))
 NOWHERE = 1 << 62
 """A coordinate that is outside every image: where lanes beyond the last pixel read."""
 
@@ -86,173 +53,28 @@ class Spec:
 
 
 def emit_implicit_gemm(spec: Spec, target: Target) -> str:
-    """The bundle's IR: exported functions `pack_weight(args, worker)` and `run(args, worker)`.
-
-    Both claim tasks from a counter in the argument block until none is left, so any number of threads may call them.
-    """
+    """The bundle's IR: exported functions `pack_weight(args, worker)` and `run(args, worker)`."""
     return _Bundle(spec, target).module.text()
 
 
-def _axis_row(f: Function, tables: Value, a: Value) -> Value:
-    return f.offset(tables, a * len(AXIS), I64)
-
-
-def _state_row(f: Function, state: Value, a: Value) -> Value:
-    return f.offset(state, a * len(AXIS_STATE) + len(STATE), I64)
-
-
-class _Bundle:
+class _Bundle(Correlation):
     def __init__(self, spec: Spec, target: Target) -> None:
-        self.numbers = Numbers.of(spec.dtype)
-        self.tile = spec.tile
-        self.lanes = target.lanes(self.numbers.computed.itemsize)
-        self.vector = self.numbers.computed.of(self.lanes)
-        self.nr = spec.tile.nv * self.lanes
-        self.module = Module(target)
-        self.emit_select_phase()
-        self.emit_select_tap()
-        self.emit_pack_weight()
+        super().__init__(spec.dtype, spec.tile, target, ARGS)
         self.emit_locate_pixels()
         self.emit_pack_source()
         emit_micro_kernel(self.module, "micro_kernel", self.numbers, self.tile)
         self.emit_finish()
         self.emit_run()
 
-    # ---- phases and taps
-
-    def emit_select_phase(self) -> None:
-        """Decode a phase number (last axis fastest) into the worker's state."""
-        with self.module.function("select_phase", args=PTR, state=PTR, phase=I64) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = ARGS.pointer(f, args, "tables")
-            (rank,) = ARGS.read(f, args, "rank")
-            rest = f.variable(I64, f.args["phase"])
-            pixels, taps, before, inner = (f.variable(I64, n) for n in (1, 1, 0, 1))
-            with f.loop(0, rank) as i:
-                a = rank - 1 - i
-                row = _axis_row(f, tables, a)
-                phases, all_taps, phase_at, tap_at = AXIS.read(f, row, "phases", "taps", "phase_at", "tap_at")
-                number = rest.get() % phases
-                rest.set(rest.get() // phases)
-                at = f.offset(tables, phase_at + number * PHASE_ROW, I64)
-                origin, count, first, own = (f.load(I64, at, n) for n in range(PHASE_ROW))
-                mine = _state_row(f, state, a)
-                for name, value in (
-                    ("count", count),
-                    ("origin", origin),
-                    ("tap_at", tap_at + first * TAP_ROW),
-                    ("taps", own),
-                ):
-                    f.store(value, mine, AXIS_STATE.index[name])
-                pixels.set(pixels.get() * count)
-                # Taps of the phases before this one, in the order of phase numbers: those with a smaller number on
-                # axis a, times all taps of the inner axes, times our own taps of the outer axes.
-                before.set(before.get() * own + first * inner.get())
-                inner.set(inner.get() * all_taps)
-                taps.set(taps.get() * own)
-            for name, cell in (("pixels", pixels), ("taps", taps), ("taps_before", before)):
-                f.store(cell.get(), state, STATE.index[name])
-
-    def emit_select_tap(self) -> None:
-        """Decode a tap number of the current phase: offsets by axis and in the source, and its place in the weight."""
-        with self.module.function("select_tap", args=PTR, state=PTR, tap=I64, w_offset=PTR) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = ARGS.pointer(f, args, "tables")
-            (rank,) = ARGS.read(f, args, "rank")
-            rest = f.variable(I64, f.args["tap"])
-            in_source, in_weight = f.variable(I64, 0), f.variable(I64, 0)
-            with f.loop(0, rank) as i:
-                a = rank - 1 - i
-                mine = _state_row(f, state, a)
-                tap_at, taps = AXIS_STATE.read(f, mine, "tap_at", "taps")
-                at = f.offset(tables, tap_at + (rest.get() % taps) * TAP_ROW, I64)
-                rest.set(rest.get() // taps)
-                tap, offset = f.load(I64, at, 0), f.load(I64, at, 1)
-                f.store(offset, mine, AXIS_STATE.index["offset"])
-                src_stride, w_stride = AXIS.read(f, _axis_row(f, tables, a), "src_stride", "w_stride")
-                in_source.set(in_source.get() + offset * src_stride)
-                in_weight.set(in_weight.get() + tap * w_stride)
-            f.store(in_source.get(), state, STATE.index["tap_offset"])
-            f.store(in_weight.get(), f.args["w_offset"])
-
-    def chunks(self, f: Function, args: Value, state: Value) -> tuple[Value, Value, Value, Value]:
-        """(channels, channels of a chunk, taps, taps of a chunk): a chunk has at most `chain` products."""
-        channels, chain = ARGS.read(f, args, "channels", "chain")
-        (taps,) = STATE.read(f, state, "taps")
-        return channels, f.larger(chain // f.larger(taps, 1), 1), taps, f.smaller(f.larger(taps, 1), chain)
-
-    # ---- weights: panels[group][row group][phase][chunk][tap][channel][mr][parts]
-
-    def emit_pack_weight(self) -> None:
-        numbers, mr, parts = self.numbers, self.tile.mr, self.numbers.parts
-        with self.module.function("pack_weight", exported=True, args=PTR, worker=I64) as f:
-            args = f.args["args"]
-            state = self.scratch(f, args)
-            w_offset = f.variable(I64, 0)
-            w_cell = Value(f, PTR, w_offset.ref)
-            names = (
-                "pack_tasks",
-                "phases",
-                "row_groups",
-                "rows",
-                "all_taps",
-                "w_group",
-                "w_row",
-                "w_channel",
-            )
-            count, phases, row_groups, rows, all_taps, w_group, w_row, w_channel = ARGS.read(f, args, *names)
-            weight = ARGS.pointer(f, args, "w")
-            panels = ARGS.pointer(f, args, "panels")
-            with f.tasks(ARGS.address(f, args, "pack_counter"), count) as task:
-                phase, block = task % phases, task // phases
-                first = (block % row_groups) * mr
-                f.call("select_phase", args, state, phase)
-                channels, chunk_c, taps, chunk_t = self.chunks(f, args, state)
-                (before,) = STATE.read(f, state, "taps_before")
-                source = f.offset(weight, ((block // row_groups) * w_group + first * w_row) * parts, numbers.stored)
-                to = f.variable(PTR, f.offset(
-                    panels, (block * all_taps + before) * channels * (mr * parts), numbers.computed
-                ))  # fmt: skip
-                with f.loop(0, channels, chunk_c) as c0, f.loop(0, taps, chunk_t) as t0:
-                    c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)
-                    with f.loop(t0, t1) as t:
-                        f.call("select_tap", args, state, t, w_cell)
-                        at_tap = f.offset(source, w_offset.get() * parts, numbers.stored)
-                        with f.loop(c0, c1) as c:
-                            at = f.offset(at_tap, c * (w_channel * parts), numbers.stored)
-                            place = to.get()
-                            for i in range(mr):
-                                self.pack_row(f, at, w_row * (i * parts), rows - first > i, place, i)
-                            to.set(f.offset(place, mr * parts, numbers.computed))
-
-    def pack_row(self, f: Function, at: Value, offset: Value, exists: Value, to: Value, i: int) -> None:
-        """One weight, or 0 in the rows that fill up the last panel."""
-        numbers = self.numbers
-        for p in range(numbers.parts):
-            with f.when(exists) as otherwise:
-                value = numbers.widen(f, f.load(numbers.stored, at, offset + p))
-                f.store(value, to, i * numbers.parts + p)
-            with otherwise:
-                f.store(f.zero(numbers.computed), to, i * numbers.parts + p)
-
     # ---- pixels
-
-    def scratch(self, f: Function, args: Value) -> Value:
-        """This worker's scratch; its state stands at the head."""
-        (size,) = ARGS.read(f, args, "scratch_bytes")
-        return f.offset(ARGS.pointer(f, args, "scratch"), f.args["worker"] * size, Type("i8"))
-
-    def section(self, f: Function, args: Value, state: Value, name: str) -> Value:
-        (at,) = ARGS.read(f, args, name)
-        return f.offset(state, at, Type("i8"))
 
     def emit_locate_pixels(self) -> None:
         """For each pixel of a block: source coordinates by axis, and offsets in source and destination; for each
         vector of pixels its flags and segments: runs of lanes at the regular distance, as rows of an image give."""
         with self.module.function("locate_pixels", args=PTR, state=PTR, first=I64, vectors=I64) as f:
             args, state = f.args["args"], f.args["state"]
-            tables = ARGS.pointer(f, args, "tables")
-            rank, block, lane_step = ARGS.read(f, args, "rank", "block_pixels", "lane_step")
+            tables = self.args.pointer(f, args, "tables")
+            rank, block, lane_step = self.args.read(f, args, "rank", "block_pixels", "lane_step")
             (pixels,) = STATE.read(f, state, "pixels")
             coords = self.section(f, args, state, "at_coords")
             src, dst, flags = (self.section(f, args, state, n) for n in ("at_src", "at_dst", "at_flags"))
@@ -282,10 +104,8 @@ class _Bundle:
                         f.store(bits.get(), slot, 1)
                         last_src.set(in_src)
                         last_dst.set(in_dst)
-                    with otherwise:
-                        # Beyond the last pixel: such a lane reads nowhere.
-                        with f.loop(0, rank) as a:
-                            f.store(f.constant(NOWHERE, I64), coords, a * block + at)
+                    with otherwise, f.loop(0, rank) as a:  # beyond the last pixel: such a lane reads nowhere
+                        f.store(f.constant(NOWHERE, I64), coords, a * block + at)
                     f.store(last_src.get(), src, at)
                     f.store(last_dst.get(), dst, at)
                 few = (count.get() <= SEGMENTS) & (lane_step > 0) & (lane_step <= self.most_lane_step)
@@ -316,9 +136,9 @@ class _Bundle:
         in_dst.set(0)
         with f.loop(0, rank) as i:
             a = rank - 1 - i
-            count, origin = AXIS_STATE.read(f, _state_row(f, state, a), "count", "origin")
+            count, origin = self.axis_state.read(f, self.state_row(f, state, a), "count", "origin")
             names = ("src_stride", "src_step", "dst_stride", "dst_step")
-            src_stride, src_step, dst_stride, dst_step = AXIS.read(f, _axis_row(f, tables, a), *names)
+            src_stride, src_step, dst_stride, dst_step = AXIS.read(f, self.axis_row(f, tables, a), *names)
             grid = rest.get() % count
             rest.set(rest.get() // count)
             f.store(grid * src_step, coords, a * block + at)
@@ -334,8 +154,10 @@ class _Bundle:
             "pack_source", args=PTR, state=PTR, source=PTR, c0=I64, c1=I64, t0=I64, t1=I64, panel_0=I64, panel_1=I64
         ) as f:
             args, state = f.args["args"], f.args["state"]
-            tables = ARGS.pointer(f, args, "tables")
-            rank, block, src_channel, lane_step = ARGS.read(f, args, "rank", "block_pixels", "src_channel", "lane_step")
+            tables = self.args.pointer(f, args, "tables")
+            rank, block, src_channel, lane_step = self.args.read(
+                f, args, "rank", "block_pixels", "src_channel", "lane_step"
+            )
             sections = ("at_coords", "at_src", "at_flags", "at_segments", "at_b")
             coords, offsets, flags, all_segments, b = (self.section(f, args, state, n) for n in sections)
             c0, c1, t0, t1 = (f.args[n] for n in ("c0", "c1", "t0", "t1"))
@@ -406,8 +228,8 @@ class _Bundle:
         inside = f.variable(I1.of(lanes))
         inside.set(-1)
         with f.loop(0, rank) as a:
-            (offset,) = AXIS_STATE.read(f, _state_row(f, state, a), "offset")
-            (extent,) = AXIS.read(f, _axis_row(f, tables, a), "extent")
+            (offset,) = self.axis_state.read(f, self.state_row(f, state, a), "offset")
+            (extent,) = AXIS.read(f, self.axis_row(f, tables, a), "extent")
             coord = f.load(I64.of(lanes), coords, a * block + v * lanes, aligned=True)
             inside.set(inside.get() & (coord + f.splat(offset, lanes)).below(f.splat(extent, lanes)))
         return inside.get()
@@ -442,7 +264,7 @@ class _Bundle:
         ) as f:
             args, state, panels = f.args["args"], f.args["state"], f.args["panels"]
             (pixels,) = STATE.read(f, state, "pixels")
-            (dst_channel,) = ARGS.read(f, args, "dst_channel")
+            (dst_channel,) = self.args.read(f, args, "dst_channel")
             offsets, flags, c = (self.section(f, args, state, n) for n in ("at_dst", "at_flags", "at_c"))
             has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
             shift = [f.variable(numbers.computed) for _ in range(parts)]
@@ -497,11 +319,11 @@ class _Bundle:
                 row_groups,
                 rows,
                 all_taps,
-            ) = ARGS.read(f, args, *names)
+            ) = self.args.read(f, args, *names)
             strides = ("src_batch", "src_group", "dst_batch", "dst_group", "dst_channel")
-            src_batch, src_group, dst_batch, dst_group, dst_channel = ARGS.read(f, args, *strides)
-            src, dst, bias, panels_of_w = (ARGS.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
-            with f.tasks(ARGS.address(f, args, "run_counter"), count) as task:
+            src_batch, src_group, dst_batch, dst_group, dst_channel = self.args.read(f, args, *strides)
+            src, dst, bias, panels_of_w = (self.args.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
+            with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 first = (task % pixel_blocks) * (most_panels * self.nr)
                 rest = task // pixel_blocks
                 row_block, rest = rest % row_blocks, rest // row_blocks
@@ -523,7 +345,7 @@ class _Bundle:
                         numbers.computed,
                     ))  # fmt: skip
                     # Whole panels of a problem that reads the image as it lies are multiplied in place.
-                    in_place, in_place_offset, src_channel = ARGS.read(
+                    in_place, in_place_offset, src_channel = self.args.read(
                         f, args, "in_place", "in_place_offset", "src_channel"
                     )
                     packed_from = f.smaller((pixels - first) // self.nr * in_place, panels)

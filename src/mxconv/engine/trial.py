@@ -1,0 +1,86 @@
+"""A problem to try out: arrays of random numbers for it, and the engine's call on them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UnsupportedError
+from . import execute, planner
+from .problem import ConvProblem, Ints
+
+Array = npt.NDArray[Any]
+
+
+def make_arrays(problem: ConvProblem) -> dict[str, Array]:
+    """The inputs of a problem (two of x, w, y, and bias if it has one), the same ones on every machine and day.
+
+    Floats are N(0,1), integers lie in -8..8 (0..8 if unsigned); the strides are the problem's.
+
+    Raises: UnsupportedError, for a problem with negative strides.
+    """
+    rng = np.random.default_rng(zlib.crc32(str(problem).encode()))
+    arrays = {name: _draw(rng, problem, problem.shape_of(name), problem.strides_of(name)) for name in problem.inputs}
+    if "bias" in problem.epilogue:
+        arrays["bias"] = _draw(rng, problem, problem.bias_shape, (1,))
+    return arrays
+
+
+def make_call(problem: ConvProblem, arrays: Mapping[str, Array]) -> Callable[[Array | None], Array]:
+    """A function that computes the problem through the engine's front door, into a given array or a new one.
+
+    Raises: UnsupportedError, if no algorithm computes it; then there is nothing to call.
+    """
+    planner.make_plan(problem)
+    data, weight = (arrays[name] for name in problem.inputs)
+    shape, strides, dtype = problem.shape_of(problem.output), problem.strides_of(problem.output), problem.result.numpy
+
+    def call(out: Array | None = None) -> Array:
+        result = _strided(np.empty(_extent(shape, strides), dtype), shape, strides) if out is None else out
+        execute.convolve(
+            cast("Any", problem.direction),
+            data,
+            weight,
+            result,
+            arrays.get("bias"),
+            stride=problem.stride,
+            dilation=problem.dilation,
+            pad_lo=problem.pad_lo,
+            pad_hi=problem.pad_hi,
+            groups=problem.groups,
+        )
+        return result
+
+    return call
+
+
+def _draw(rng: np.random.Generator, problem: ConvProblem, shape: Ints, strides: Ints) -> Array:
+    if min(strides, default=0) < 0:
+        raise UnsupportedError(
+            f"problem {problem} has negative strides, expected none",
+            argument="problem",
+            got=strides,
+            expected="strides of at least 0",
+        )
+    size = _extent(shape, strides)
+    if problem.storage.kind == "int":
+        low = 0 if problem.storage.numpy.kind == "u" else -8
+        flat: Array = rng.integers(low, 9, size)
+    else:
+        flat = rng.standard_normal(size)
+        if problem.storage.kind == "complex":
+            flat = flat + 1j * rng.standard_normal(size)
+    return _strided(flat.astype(problem.storage.numpy), shape, strides)
+
+
+def _extent(shape: Ints, strides: Ints) -> int:
+    """How many elements an array with these strides spans."""
+    return 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+
+
+def _strided(flat: Array, shape: Ints, strides: Ints) -> Array:
+    return np.lib.stride_tricks.as_strided(flat, shape, [s * flat.itemsize for s in strides])
