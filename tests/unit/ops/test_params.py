@@ -49,7 +49,8 @@ def test_kernel_accepts(value: Any, wanted: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     "value",
     ["3,3", "3 3", "(3,3", "3,3)", "(3,3)x", "(3,3)]", "(3;3)", "{3,3}", "(3,,3)", "(,3)", "(,)", "(3 3)", "",
-     "((3,3),)",     (3.0, 3.0), 3.0, (True, True), True, (None, 3), "(None, 3)", np.array([3, 3]), range(3), ("3", "3"), "(3, '3')",
+     "((3,3),)", (3.0, 3.0), 3.0, (True, True), True, (None, 3), "(None, 3)",
+     np.array([3, 3]), range(3), ("3", "3"), "(3, '3')",
      (x for x in (3, 3)), {3}, f"({2**63}, 3)", "(" * 5000, "(x, 3)"],
     ids=lambda v: str(v)[:20],
 )  # fmt: skip
