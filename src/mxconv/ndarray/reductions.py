@@ -95,7 +95,7 @@ class ReductionMethods(ArrayBase):
             )  # fmt: skip
         dtype = self._array.dtype
         result = self._reduce(op, function, axis, keepdims, index=True)
-        if np.any(result._array.astype(dtype).astype(np.float64) != result._array):
+        if np.any(result._array.astype(dtype).astype(np.complex128) != result._array):
             raise DTypeError(
                 f"a position is too large for {dtype}, in which {op} answers",
                 op=op, argument="data", got=dtype, expected="a type that holds the position exactly",

@@ -139,18 +139,18 @@ class ShapeMethods(ArrayBase):
 
     def reshape_like(self, other: ArrayBase) -> Self:
         """A copy in the shape of another array."""
-        return self.copy_of(self._array.reshape(resolve_shape(self._array.shape, other._array.shape)))
+        return self._copy_of(self._array.reshape(resolve_shape(self._array.shape, other._array.shape)))
 
     def flatten(self) -> Self:
         """A copy of shape (first size, product of the others)."""
         self._check_axes("flatten", 0)
         first, *others = self._array.shape
-        return self.copy_of(self._array.reshape(first, math.prod(others)))
+        return self._copy_of(self._array.reshape(first, math.prod(others)))
 
     def expand_dims(self, axis: int) -> Self:
         """A copy with a new axis of size 1 at `axis`."""
         self._check_axes("expand_dims", axis, ndim=self._array.ndim + 1)
-        return self.copy_of(np.expand_dims(self._array, axis))
+        return self._copy_of(np.expand_dims(self._array, axis))
 
     def squeeze(self, axis: int | Sequence[int] | None = None) -> Self:
         """A copy without the axes of size 1 (all, or those named); the last axis left always stays."""
@@ -158,7 +158,7 @@ class ShapeMethods(ArrayBase):
         axes = None if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         self._check_axes("squeeze", *(axes or ()), size=1)
         result = np.squeeze(array, axes)
-        return self.copy_of(result if result.ndim or not array.ndim else result.reshape(1))
+        return self._copy_of(result if result.ndim or not array.ndim else result.reshape(1))
 
     def transpose(self, *order: Any, axes: Sequence[int] | None = None) -> Self:
         """A copy with the axes in the given order (a tuple or single numbers), by default reversed."""
@@ -167,7 +167,7 @@ class ShapeMethods(ArrayBase):
         self._check_axes("transpose", *wanted)
         if wanted and len({one % self._array.ndim for one in wanted}) != self._array.ndim:
             raise self._bad_axis("transpose", wanted)
-        return self.copy_of(self._array.transpose(wanted or None))
+        return self._copy_of(self._array.transpose(wanted or None))
 
     @property
     def T(self) -> Self:
@@ -177,13 +177,13 @@ class ShapeMethods(ArrayBase):
     def swapaxes(self, dim1: int = 0, dim2: int = 0) -> Self:
         """A copy with two axes exchanged."""
         self._check_axes("swapaxes", dim1, dim2)
-        return self.copy_of(self._array.swapaxes(dim1, dim2))
+        return self._copy_of(self._array.swapaxes(dim1, dim2))
 
     def broadcast_to(self, shape: Any) -> Self:
         """A copy in which axes of size 1 are repeated to fill `shape`."""
         sizes = as_shape(shape)
         try:
-            return self.copy_of(np.broadcast_to(self._array, sizes))
+            return self._copy_of(np.broadcast_to(self._array, sizes))
         except ValueError:
             raise ShapeError(
                 f"shape {self._array.shape} cannot be broadcast to {sizes}",
@@ -207,16 +207,16 @@ class ShapeMethods(ArrayBase):
     def flip(self, axis: int) -> Self:
         """A copy with the order along the axis reversed."""
         self._check_axes("flip", axis)
-        return self.copy_of(np.flip(self._array, axis))
+        return self._copy_of(np.flip(self._array, axis))
 
     def slice_axis(self, axis: int, begin: int, end: int | None) -> Self:
         """A copy of the part [begin, end) of one axis."""
         self._check_axes("slice_axis", axis)
         key = [slice(None)] * self._array.ndim
         key[axis] = slice(begin, end)
-        return self.copy_of(self._array[tuple(key)])
+        return self._copy_of(self._array[tuple(key)])
 
-    def copy_of(self, array: Array) -> Self:
+    def _copy_of(self, array: Array) -> Self:
         """A fresh NDArray with the values of a view of our memory."""
         return self._result(array.copy(order="C"))
 

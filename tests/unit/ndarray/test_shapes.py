@@ -64,9 +64,7 @@ def test_reshape_codes(shape: tuple[int, ...], codes: tuple[int, ...], result: t
         ((2, 3, 4), (-2, -4, 2, -1), (2, 3, 2, 2)),
     ],
 )
-def test_reshape_codes_from_the_right(
-    shape: tuple[int, ...], codes: tuple[int, ...], result: tuple[int, ...]
-) -> None:
+def test_reshape_codes_from_the_right(shape: tuple[int, ...], codes: tuple[int, ...], result: tuple[int, ...]) -> None:
     assert nd.zeros(shape).reshape(codes, reverse=True).shape == result
 
 

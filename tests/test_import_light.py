@@ -1,0 +1,49 @@
+"""What `import mxconv` loads: nothing that only some users need, and quickly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+HEAVY = ("typer", "rich", "click", "PIL", "matplotlib", "torch", "onnx", "onnxruntime", "dask",
+         "filelock", "platformdirs", "mxconv.cli", "mxconv.plots", "mxconv.interop", "mxconv.testing")  # fmt: skip
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_loads_nothing_heavy() -> None:
+    loaded = run("import sys, mxconv; print(*sys.modules)").split()
+    assert "llvmlite.binding" in loaded
+    assert not [name for name in HEAVY if name in loaded]
+
+
+def test_import_starts_nothing() -> None:
+    assert run("import threading, mxconv; print(threading.active_count())").split() == ["1"]
+
+
+def test_import_takes_less_than_150_ms_of_processor_time() -> None:
+    code = """
+        import time, numpy
+        start = time.process_time()
+        import mxconv
+        print(time.process_time() - start)
+    """
+    assert min(float(run(code)) for _ in range(5)) < 0.15
+
+
+def test_missing_llvmlite_is_explained() -> None:
+    text = run("""
+        import sys
+        sys.modules["llvmlite"] = None
+        try:
+            import mxconv
+        except ImportError as error:
+            print(error)
+    """)
+    for word in ("pip install llvmlite", "musl", "Alpine", "32-bit", "macOS on Intel", "llvmlite<=0.45.1"):
+        assert word in text

@@ -1,0 +1,52 @@
+"""The public names: what `mx` and `mx.nd` offer, listed by hand."""
+
+from __future__ import annotations
+
+import inspect
+
+import mxconv as mx
+
+NAMES = """Context DTypeError FormatError MXNetError ParamError ShapeError UnsupportedError WorkspaceError __version__
+base config context cpu cpu_pinned current_context errors gpu nd ndarray util"""
+
+ND_NAMES = """Convolution Deconvolution NDArray abs arange argmax argmin array broadcast_like broadcast_to clip concat
+concatenate dot empty exp expand_dims eye flatten flip from_dlpack from_numpy full linspace log max mean min
+norm ones ones_like prod repeat reshape reshape_like round slice_axis sqrt square squeeze stack sum swapaxes
+tile to_dlpack_for_read to_dlpack_for_write transpose waitall zeros zeros_like"""
+
+NDARRAY_NAMES = """T abs argmax argmin as_in_context as_in_ctx asnumpy asscalar astype broadcast_like broadcast_to clip context
+copy copyto ctx detach dot dtype exp expand_dims flatten flip log max mean min ndim norm numpy_view prod
+repeat reshape reshape_like round shape size slice_axis sqrt square squeeze storage stype sum swapaxes tile
+to_dlpack_for_read to_dlpack_for_write transpose wait_to_read writing"""
+
+
+def test_names() -> None:
+    assert set(mx.__all__) == set(NAMES.split())
+    assert set(mx.nd.__all__) == set(ND_NAMES.split())
+    assert {name for name in dir(mx.nd.NDArray) if not name.startswith("_")} == set(NDARRAY_NAMES.split())
+    for module in (mx, mx.nd):
+        for name in module.__all__:
+            assert hasattr(module, name)
+    assert mx.nd is mx.ndarray
+    assert not hasattr(mx, "llvmlite")
+
+
+def test_errors_are_caught_by_old_clauses() -> None:
+    assert mx.base.MXNetError is mx.MXNetError is mx.errors.MXNetError
+    assert issubclass(mx.MXNetError, RuntimeError)
+    for error, builtin in (
+        (mx.ParamError, ValueError),
+        (mx.ShapeError, ValueError),
+        (mx.FormatError, ValueError),
+        (mx.DTypeError, TypeError),
+        (mx.WorkspaceError, MemoryError),
+    ):
+        assert issubclass(error, mx.MXNetError)
+        assert issubclass(error, builtin)
+
+
+def test_every_public_thing_is_documented() -> None:
+    things = [getattr(mx.nd, name) for name in mx.nd.__all__] + [getattr(mx, name) for name in mx.__all__[:8]]
+    things += [getattr(mx.nd.NDArray, name) for name in NDARRAY_NAMES.split()]
+    undocumented = [thing for thing in things if not inspect.getdoc(thing)]
+    assert not undocumented
