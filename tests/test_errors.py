@@ -191,6 +191,8 @@ row("kernel-exceeds", CONV, ShapeError, "kernel", "(9, 3)", "to span at most 8 s
 row("dilated-kernel-exceeds", CONV, ShapeError, "kernel", "(3, 3)", "to span at most 10 samples",
     "kernel size exceed input, 11 = dilate*(kernel - 1) + 1", "Use a smaller kernel",
     attrs={"dilate": (1, 5), "pad": (0, 1)})
+row("too-large", CONV, ShapeError, "output", "4611686018427387910, 6)", "what memory can hold", "that large",
+    "Use smaller ones.", attrs={"pad": (2**61, 0)})
 row("empty-axis", CONV, ShapeError, "kernel", "(3, 3)", "to span at most 0 samples", "kernel size exceed input",
     "Use a smaller kernel", shapes={"data": (1, 4, 0, 8)})
 row("cropped-away", CONV, ShapeError, "kernel", "(3, 3)", "to span at most 2 samples", "kernel size exceed input",

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ParamError
 from ..ops.operands import check_inputs
@@ -63,9 +64,9 @@ def _call(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any]
 
 
 def Convolution(
-    data: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    data: NDArray | npt.NDArray[Any] | None = None,
+    weight: NDArray | npt.NDArray[Any] | None = None,
+    bias: NDArray | npt.NDArray[Any] | None = None,
     kernel: Any = Null,
     stride: Any = Null,
     dilate: Any = Null,
@@ -175,9 +176,9 @@ def Convolution(
 
 
 def Deconvolution(
-    data: Any = None,
-    weight: Any = None,
-    bias: Any = None,
+    data: NDArray | npt.NDArray[Any] | None = None,
+    weight: NDArray | npt.NDArray[Any] | None = None,
+    bias: NDArray | npt.NDArray[Any] | None = None,
     kernel: Any = Null,
     stride: Any = Null,
     dilate: Any = Null,
@@ -195,8 +196,7 @@ def Deconvolution(
     name: str | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Transposed convolution: spread each sample of data through its kernels, over any number of spatial
-    axes.
+    """Transposed convolution: spread each sample of data through its kernels, over any number of spatial axes.
 
         result[n, f, q] = bias[f] + sum over c, pos, t with pos*stride + t*dilate - pad == q
                                     of data[n, c, pos] * weight[c, f, t]

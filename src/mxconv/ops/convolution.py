@@ -7,14 +7,11 @@ where group j of num_group computes filters j*F/g ... (j+1)*F/g - 1 from channel
 Shapes:  data (N, C, *spatial), weight (F, C // g, *kernel), bias (F,), result (N, F, *out), F = num_filter,
          out = floor((i + pad_lo + pad_hi - dilate*(kernel - 1) - 1) / stride) + 1 on each axis;
          channels last: see mxconv.ops.layouts.
-Dtypes:  all inputs as data; the result's as in mxconv.dtypes (8-bit integers give int32, the wider ones
-int64, the
-         others themselves); float16 and bfloat16 are accumulated in float32 and rounded once.
+Dtypes:  all inputs as data; the result's as in mxconv.dtypes (8-bit integers give int32, the wider ones int64,
+         the others themselves); float16 and bfloat16 are accumulated in float32 and rounded once.
 Raises:  ParamError, ShapeError, DTypeError.
-Source:  Apache MXNet 1.9.1, src/operator/nn/convolution.cc. Beyond it: four and more spatial axes, channels
-last, NWC,
-         integers, float16, bfloat16 and complex on the CPU; pads that differ at both ends or crop; empty
-         arrays.
+Source:  Apache MXNet 1.9.1, src/operator/nn/convolution.cc. Beyond it: four and more spatial axes, channels last, NWC,
+         integers, float16, bfloat16 and complex on the CPU; pads that differ at both ends or crop; empty arrays.
 """
 
 from __future__ import annotations

@@ -13,9 +13,8 @@ Shapes:  data (N, C, *spatial), weight (C, F // g, *kernel), bias (F,), result (
          sample in front. Channels last: see mxconv.ops.layouts.
 Dtypes:  as Convolution.
 Raises:  ParamError, ShapeError, DTypeError.
-Source:  Apache MXNet 1.9.1, src/operator/nn/deconvolution-inl.h. Beyond it: four and more spatial axes,
-dilated 3-D,
-         channels last, the other dtypes, target_shape on some axes only and for odd trims at stride 1,
+Source:  Apache MXNet 1.9.1, src/operator/nn/deconvolution-inl.h. Beyond it: four and more spatial axes, dilated
+         3-D, channels last, the other dtypes, target_shape on some axes only and for odd trims at stride 1,
          unequal or negative pads. Where MXNet is wrong (stride and dilation together in float64, target_shape
          in float32) the formula above holds.
 """
@@ -48,8 +47,7 @@ def infer_types(
 
 
 def _longest_sum(param: DeconvolutionParam, o: Operands) -> int:
-    """Products in the longest sum of one result: input channels of a group times the taps of the fullest
-    phase."""
+    """Products in the longest sum of one result: channels of a group times the taps of the fullest phase."""
     taps = 1
     for kernel, stride, dilate in zip(param.kernel, param.stride, param.dilate, strict=True):
         taps *= max(Counter(t * dilate % stride for t in range(kernel)).values())

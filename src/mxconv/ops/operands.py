@@ -1,5 +1,4 @@
-"""From the caller's arrays to the engine's: dtypes and shapes checked, `out` allocated or checked, views in
-logical order."""
+"""From the caller's arrays to the engine's: dtypes and shapes checked, `out` at hand, views in logical order."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ Array = npt.NDArray[Any]
 
 
 class Operands(NamedTuple):
-    """What one call reads and writes, in logical order (batch, channels, *spatial); `result` is in the
-    caller's."""
+    """What one call reads and writes, as (batch, channels, *spatial); `result` is in the caller's order."""
 
     dtype: DType
     data: Array
@@ -38,8 +36,7 @@ def input_names(param: ConvParam) -> tuple[str, ...]:
 
 
 def prepare(param: ConvParam, inputs: Sequence[Array], out: Array | None) -> Operands:
-    """Check the inputs and `out` against each other and the parameters, and turn them into views in logical
-    order.
+    """Check the inputs and `out` against each other and the parameters, and view them in logical order.
 
     Raises: ShapeError, DTypeError, ParamError.
     """
@@ -50,7 +47,7 @@ def prepare(param: ConvParam, inputs: Sequence[Array], out: Array | None) -> Ope
     shape = check_shapes(param, data.shape, weight.shape, None if bias is None else bias.shape)
     result = DTYPES[dtype.result]
     if out is None:
-        out = np.empty(shape, result.numpy)
+        out = _allocate(param.op, shape, result)
     else:
         _check_out(param.op, out, shape, result)
     view = resolve_layout(param.layout, param.kernel).logical_view
@@ -77,6 +74,17 @@ def check_inputs(param: ConvParam, given: Sequence[str]) -> None:
         fix = f"Pass {' and '.join(missing)}" + (", or no_bias=True." if missing == ["bias"] else ".")
     argument = missing[0] if missing else "bias"
     raise refusal(ParamError, argument, got, expected, why, fix=fix, op=param.op, verb=verb)
+
+
+def _allocate(op: str, shape: tuple[int, ...], result: DType) -> Array:
+    try:
+        return np.empty(shape, result.numpy)
+    except ValueError:  # more than an index can count; NumPy's MemoryError says the rest well enough
+        why = "the kernel, stride, pad and target make the result that large"
+        fix = "Use smaller ones."
+        raise refusal(
+            ShapeError, "output", shape, "what memory can hold", why, fix=fix, op=op, verb="has shape"
+        ) from None
 
 
 def _check_out(op: str, out: Array, shape: tuple[int, ...], result: DType) -> None:

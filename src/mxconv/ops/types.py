@@ -1,5 +1,4 @@
-"""The dtype rule that the two operators share: all inputs have data's dtype, the result has what
-mxconv.dtypes says.
+"""The dtype rule of both operators: all inputs have data's dtype, the result has what mxconv.dtypes says.
 
 float32, float64, float16, bfloat16, complex64 and complex128 give themselves; int8 and uint8 give int32;
 int16, int32 and int64 give int64. MXNet gives saturated int8 for int8 and refuses the other integers: exact
@@ -55,8 +54,7 @@ def check_reduction(op: str, dtype: DType, products: int) -> None:
 def infer_type(
     op: str, names: Sequence[str], in_types: Sequence[Any], out_type: Any = None
 ) -> tuple[list[Any], list[Any]]:
-    """NumPy types of the inputs and of the output, as far as they follow from those that are known (not
-    None).
+    """NumPy types of the inputs and of the output, as far as they follow from those that are not None.
 
     All inputs share data's dtype. Data's follows from the output's where only one dtype gives that result
     (int32 and int64 come from several); weight's alone is not enough, as in MXNet.
@@ -70,9 +68,8 @@ def infer_type(
         if len(sources) == 1:
             given[0] = sources[0].numpy
     if given[0] is None:
-        return [_known_type(op, *pair) for pair in zip(names, given, strict=True)], [
-            _known_type(op, "output", out_type)
-        ]
+        types = [_known_type(op, name, t) for name, t in zip((*names, "output"), (*given, out_type), strict=True)]
+        return types[:-1], types[-1:]
     known = [(name, t) for name, t in zip(names, given, strict=True) if t is not None]
     dtype = uniform_dtype(op, [name for name, _ in known], [t for _, t in known])
     result = DTYPES[dtype.result]
