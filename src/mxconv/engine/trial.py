@@ -1,17 +1,17 @@
-"""A problem to try out: arrays of random numbers for it, and the engine's call on them."""
+"""A problem to try out: arrays of random numbers for it, and the engine called on them."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import UnsupportedError
-from . import execute, planner
-from .problem import ConvProblem, Ints
+from . import execute
+from .problem import ConvProblem, Ints, contiguous_strides
 
 Array = npt.NDArray[Any]
 
@@ -30,32 +30,34 @@ def make_arrays(problem: ConvProblem) -> dict[str, Array]:
     return arrays
 
 
-def make_call(problem: ConvProblem, arrays: Mapping[str, Array]) -> Callable[[Array | None], Array]:
-    """A function that computes the problem through the engine's front door, into a given array or a new one.
+def make_result(problem: ConvProblem) -> Array:
+    """An array for the answer, with the problem's strides and whatever memory holds."""
+    name, dtype = problem.output, problem.result.numpy
+    shape, strides = problem.shape_of(name), problem.strides_of(name)
+    if strides == contiguous_strides(shape):
+        return np.empty(shape, dtype)
+    return _strided(np.empty(_extent(shape, strides), dtype), shape, strides)
 
-    Raises: UnsupportedError, if no algorithm computes it; then there is nothing to call.
+
+def compute(problem: ConvProblem, arrays: Mapping[str, Array], out: Array) -> Array:
+    """Compute the problem into `out`, through the engine's front door; returns `out`.
+
+    Raises: UnsupportedError, if no algorithm computes it.
     """
-    planner.make_plan(problem)
     data, weight = (arrays[name] for name in problem.inputs)
-    shape, strides, dtype = problem.shape_of(problem.output), problem.strides_of(problem.output), problem.result.numpy
-
-    def call(out: Array | None = None) -> Array:
-        result = _strided(np.empty(_extent(shape, strides), dtype), shape, strides) if out is None else out
-        execute.convolve(
-            cast("Any", problem.direction),
-            data,
-            weight,
-            result,
-            arrays.get("bias"),
-            stride=problem.stride,
-            dilation=problem.dilation,
-            pad_lo=problem.pad_lo,
-            pad_hi=problem.pad_hi,
-            groups=problem.groups,
-        )
-        return result
-
-    return call
+    execute.convolve(
+        cast("Any", problem.direction),
+        data,
+        weight,
+        out,
+        arrays.get("bias"),
+        stride=problem.stride,
+        dilation=problem.dilation,
+        pad_lo=problem.pad_lo,
+        pad_hi=problem.pad_hi,
+        groups=problem.groups,
+    )
+    return out
 
 
 def _draw(rng: np.random.Generator, problem: ConvProblem, shape: Ints, strides: Ints) -> Array:

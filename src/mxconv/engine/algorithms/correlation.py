@@ -7,8 +7,8 @@ backward_data  source y, destination x, rows = input channels, reduction over ou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,10 @@ class Roles:
     w_group: int
     src_spatial: Ints
     axes: tuple[geometry.AxisPlan, ...]
+    src_strides: Ints
+    """Elements from one source coordinate to the next, by spatial axis; likewise for dst and the weight's taps."""
+    dst_strides: Ints
+    w_strides: Ints
 
     @property
     def pixels(self) -> int:
@@ -57,48 +61,82 @@ class Roles:
 
 def roles_of(p: ConvProblem) -> Roles:
     """The correlation that a forward or backward_data problem is."""
-    axes = range(p.rank)
     own_in, own_out = p.in_channels // p.groups, p.out_channels // p.groups
     by_out, by_in = p.w_strides[:2]
-    if p.direction == "forward":
-        plans = tuple(
-            geometry.forward_axis(p.out_spatial[a], p.kernel[a], p.stride[a], p.dilation[a], p.pad_lo[a]) for a in axes
-        )
-        return Roles("x", "y", own_out, own_in, by_out, by_in, own_out * by_out, p.in_spatial, plans)
-    plans = tuple(
-        geometry.backward_data_axis(p.in_spatial[a], p.kernel[a], p.stride[a], p.dilation[a], p.pad_lo[a]) for a in axes
+    forward = p.direction == "forward"
+    axes = tuple(
+        geometry.forward_axis(p.out_spatial[a], *p.axis(a)[:4])
+        if forward
+        else geometry.backward_data_axis(p.in_spatial[a], *p.axis(a)[:4])
+        for a in range(p.rank)
     )
-    return Roles("y", "x", own_in, own_out, by_in, by_out, own_out * by_out, p.out_spatial, plans)
+    src, dst = ("x", "y") if forward else ("y", "x")
+    return Roles(
+        src=src,
+        dst=dst,
+        rows=own_out if forward else own_in,
+        channels=own_in if forward else own_out,
+        w_row=by_out if forward else by_in,
+        w_channel=by_in if forward else by_out,
+        w_group=own_out * by_out,
+        src_spatial=p.in_spatial if forward else p.out_spatial,
+        axes=axes,
+        src_strides=p.strides_of(src)[2:],
+        dst_strides=p.strides_of(dst)[2:],
+        w_strides=p.w_strides[2:],
+    )
 
 
-def make_tables(p: ConvProblem, roles: Roles) -> npt.NDArray[np.int64]:
-    """The axis, phase and tap tables in one array; offsets count its elements."""
-    head = len(AXIS) * p.rank
+def with_row_axis(roles: Roles) -> Roles:
+    """The same correlation with at least two axes: a 1-D one gets a row axis of extent 1."""
+    if len(roles.axes) > 1:
+        return roles
+    unit = geometry.forward_axis(1, 1, 1, 1, 0)
+    return replace(
+        roles,
+        src_spatial=(1, *roles.src_spatial),
+        axes=(unit, *roles.axes),
+        src_strides=(0, *roles.src_strides),
+        dst_strides=(0, *roles.dst_strides),
+        w_strides=(0, *roles.w_strides),
+    )
+
+
+def make_tables(roles: Roles, blocks: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
+    """The axis, phase and tap tables in one array; offsets count its elements.
+
+    `blocks` is how many grid positions a block has on each axis, for algorithms that walk boxes of the grid.
+    """
+    head = len(AXIS) * len(roles.axes)
     rows: list[int] = []
     lists: list[int] = []
-    src_strides, dst_strides = p.strides_of(roles.src), p.strides_of(roles.dst)
     for a, axis in enumerate(roles.axes):
         phase_at = head + len(lists)
         first = 0
         for phase in axis.phases:
             lists += (phase.origin, phase.count, first, len(phase.taps))
             first += len(phase.taps)
-        tap_at = phase_at + PHASE_ROW * len(axis.phases)
+        tap_at = head + len(lists)
         for phase in axis.phases:
             for tap in phase.taps:
                 lists += (tap.tap, tap.offset)
         assert head + len(lists) == tap_at + TAP_ROW * first
+        assert tap_at == phase_at + PHASE_ROW * len(axis.phases)
+        block = blocks[a] if blocks else 1
+        most = max((phase.count for phase in axis.phases), default=0)
         row = {
             "extent": roles.src_spatial[a],
-            "src_stride": src_strides[2 + a],
+            "src_stride": roles.src_strides[a],
             "src_step": axis.src_step,
-            "dst_stride": dst_strides[2 + a],
+            "dst_stride": roles.dst_strides[a],
             "dst_step": axis.dst_step,
-            "w_stride": p.w_strides[2 + a],
+            "w_stride": roles.w_strides[a],
             "phases": len(axis.phases),
             "taps": first,
             "phase_at": phase_at,
             "tap_at": tap_at,
+            "block": block,
+            "blocks": -(-most // block),
         }
         rows += (row[name] for name in AXIS.names)
     return np.array(rows + lists, np.int64)
@@ -117,7 +155,7 @@ def common_values(p: ConvProblem, roles: Roles, row_groups: int) -> Mapping[str,
         "w_group": roles.w_group,
         "w_row": roles.w_row,
         "w_channel": roles.w_channel,
-        "rank": p.rank,
+        "rank": len(roles.axes),
         "rows": roles.rows,
         "channels": roles.channels,
         "groups": p.groups,

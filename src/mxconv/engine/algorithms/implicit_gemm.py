@@ -11,7 +11,7 @@ import functools
 from ... import config
 from ...jit import compiler
 from ...jit.kernels.blocks import Layout
-from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE
+from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
 from ...jit.kernels.gemm import choose_tile
 from ...jit.kernels.implicit_gemm import ARGS, FLAGS, SEGMENT_ROW, SEGMENTS, Spec, emit_implicit_gemm
 from ...jit.numbers import Numbers
@@ -33,15 +33,16 @@ ROWS = 256
 """Result channels in a block."""
 
 
-def _in_place_offset(p: ConvProblem, roles: Roles) -> int | None:
+def _in_place_offset(roles: Roles) -> int | None:
     """The source offset of the first pixel, if all pixels lie there one after the other as the product needs them.
 
     So they do where a single tap reads every pixel inside the image (1x1, stride 1) and rows have no gaps between
     them: panels are then columns of the source itself, one row a channel.
     """
-    strides = p.strides_of(roles.src)[2:]
     offset, run = 0, 1
-    for axis, extent, stride in zip(reversed(roles.axes), reversed(roles.src_spatial), reversed(strides), strict=True):
+    for axis, extent, stride in zip(
+        reversed(roles.axes), reversed(roles.src_spatial), reversed(roles.src_strides), strict=True
+    ):
         if len(axis.phases) != 1 or len(axis.phases[0].taps) != 1:
             return None
         count, first = axis.phases[0].count, axis.phases[0].taps[0].offset
@@ -94,7 +95,7 @@ class ImplicitGemm:
         block_pixels = panels_in_use * nr
         vectors = block_pixels // lanes
         scratch = Ledger()
-        scratch.book("state", 8 * (len(STATE) + p.rank * len(AXIS_STATE_NAMES)))
+        scratch.book("state", 8 * (len(STATE_NAMES) + p.rank * len(AXIS_STATE_NAMES)))
         for name, bytes_ in (
             ("at_coords", 8 * p.rank * block_pixels),
             ("at_src", 8 * block_pixels),
@@ -109,8 +110,8 @@ class ImplicitGemm:
         ledger.book("panels", p.groups * row_groups * tile.mr * roles.all_taps * roles.channels * size)
         ledger.book("scratch", scratch.total * threads)
 
-        tables = make_tables(p, roles)
-        in_place = _in_place_offset(p, roles) if numbers.stored == numbers.computed and numbers.parts == 1 else None
+        tables = make_tables(roles)
+        in_place = _in_place_offset(roles) if numbers.stored == numbers.computed and numbers.parts == 1 else None
         values = {
             **common_values(p, roles, row_groups),
             "chain": chain,
@@ -122,7 +123,7 @@ class ImplicitGemm:
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
             "block_pixels": block_pixels,
-            "lane_step": roles.axes[-1].src_step * p.strides_of(roles.src)[-1],
+            "lane_step": roles.axes[-1].src_step * roles.src_strides[-1],
             "in_place": int(in_place is not None),
             "in_place_offset": in_place or 0,
             **{name: scratch.entries[name][0] for name in ARGS if name in scratch.entries},

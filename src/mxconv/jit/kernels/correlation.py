@@ -32,13 +32,16 @@ COMMON_ARGS = (
 """The slots that every correlation's argument block has."""
 
 AXIS = Layout(
-    ("extent", "src_stride", "src_step", "dst_stride", "dst_step", "w_stride", "phases", "taps", "phase_at", "tap_at")
-)
+    (
+        "extent", "src_stride", "src_step", "dst_stride", "dst_step", "w_stride", "phases", "taps",
+        "phase_at", "tap_at", "block", "blocks",
+    )
+)  # fmt: skip
 PHASE_ROW = 4
 TAP_ROW = 2
 
 # A worker's state at the head of its scratch: what the current phase is, then a row an axis.
-STATE = Layout(("pixels", "taps", "taps_before", "tap_offset"))
+STATE_NAMES = ("pixels", "taps", "taps_before", "tap_offset")
 AXIS_STATE_NAMES = ("count", "origin", "tap_at", "taps", "offset")
 
 
@@ -50,7 +53,13 @@ class Correlation:
     """
 
     def __init__(
-        self, dtype: str, tile: Tile, target: Target, args: Sequence[str], axis_state: Sequence[str] = ()
+        self,
+        dtype: str,
+        tile: Tile,
+        target: Target,
+        args: Sequence[str],
+        state: Sequence[str] = (),
+        axis_state: Sequence[str] = (),
     ) -> None:
         self.numbers = Numbers.of(dtype)
         self.tile = tile
@@ -58,6 +67,7 @@ class Correlation:
         self.vector = self.numbers.computed.of(self.lanes)
         self.nr = tile.nv * self.lanes
         self.args = Layout((*COMMON_ARGS, *args))
+        self.state = Layout((*STATE_NAMES, *state))
         self.axis_state = Layout((*AXIS_STATE_NAMES, *axis_state))
         self.module = Module(target)
         self.emit_select_phase()
@@ -72,7 +82,7 @@ class Correlation:
 
     def state_row(self, f: Function, state: Value, a: Value) -> Value:
         """The worker's state of an axis."""
-        return f.offset(state, a * len(self.axis_state) + len(STATE), I64)
+        return f.offset(state, a * len(self.axis_state) + len(self.state), I64)
 
     def scratch(self, f: Function, args: Value) -> Value:
         """This worker's scratch; its state stands at the head."""
@@ -117,7 +127,7 @@ class Correlation:
                 inner.set(inner.get() * all_taps)
                 taps.set(taps.get() * own)
             for name, cell in (("pixels", pixels), ("taps", taps), ("taps_before", before)):
-                f.store(cell.get(), state, STATE.index[name])
+                f.store(cell.get(), state, self.state.index[name])
 
     def emit_select_tap(self) -> None:
         """Decode a tap number of the current phase: offsets by axis and in the source, and its place in the weight."""
@@ -138,13 +148,13 @@ class Correlation:
                 src_stride, w_stride = AXIS.read(f, self.axis_row(f, tables, a), "src_stride", "w_stride")
                 in_source.set(in_source.get() + offset * src_stride)
                 in_weight.set(in_weight.get() + tap * w_stride)
-            f.store(in_source.get(), state, STATE.index["tap_offset"])
+            f.store(in_source.get(), state, self.state.index["tap_offset"])
             f.store(in_weight.get(), f.args["w_offset"])
 
     def chunks(self, f: Function, args: Value, state: Value) -> tuple[Value, Value, Value, Value]:
         """(channels, channels of a chunk, taps, taps of a chunk): a chunk has at most `chain` products."""
         channels, chain = self.args.read(f, args, "channels", "chain")
-        (taps,) = STATE.read(f, state, "taps")
+        (taps,) = self.state.read(f, state, "taps")
         return channels, f.larger(chain // f.larger(taps, 1), 1), taps, f.smaller(f.larger(taps, 1), chain)
 
     # ---- weights: panels[group][row group][phase][chunk][tap][channel][mr][parts]
@@ -174,7 +184,7 @@ class Correlation:
                 first = (block % row_groups) * mr
                 f.call("select_phase", args, state, phase)
                 channels, chunk_c, taps, chunk_t = self.chunks(f, args, state)
-                (before,) = STATE.read(f, state, "taps_before")
+                (before,) = self.state.read(f, state, "taps_before")
                 source = f.offset(weight, ((block // row_groups) * w_group + first * w_row) * parts, numbers.stored)
                 to = f.variable(PTR, f.offset(
                     panels, (block * all_taps + before) * channels * (mr * parts), numbers.computed

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ..ir import I1, I64, PTR, Function, Type, Value
 from ..target import Target
 from .blocks import Layout
-from .correlation import AXIS, STATE, Correlation
+from .correlation import AXIS, Correlation
 from .gemm import Tile, emit_micro_kernel
 
 ARGS = (
@@ -75,7 +75,7 @@ class _Bundle(Correlation):
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
             rank, block, lane_step = self.args.read(f, args, "rank", "block_pixels", "lane_step")
-            (pixels,) = STATE.read(f, state, "pixels")
+            (pixels,) = self.state.read(f, state, "pixels")
             coords = self.section(f, args, state, "at_coords")
             src, dst, flags = (self.section(f, args, state, n) for n in ("at_src", "at_dst", "at_flags"))
             all_segments = self.section(f, args, state, "at_segments")
@@ -166,7 +166,7 @@ class _Bundle(Correlation):
             panel_size = (c1 - c0) * (t1 - t0) * row_size
             with f.loop(t0, t1) as t:
                 f.call("select_tap", args, state, t, Value(f, PTR, unused.ref))
-                (tap_offset,) = STATE.read(f, state, "tap_offset")
+                (tap_offset,) = self.state.read(f, state, "tap_offset")
                 first_row = (t - t0) * (c1 - c0)
                 with f.loop(f.args["panel_0"] * nv, f.args["panel_1"] * nv) as v:
                     inside = self.lanes_inside(f, rank, tables, state, coords, block, v)
@@ -263,7 +263,7 @@ class _Bundle(Correlation):
             "finish", args=PTR, state=PTR, result=PTR, bias=PTR, first=I64, rows=I64, panels=I64
         ) as f:
             args, state, panels = f.args["args"], f.args["state"], f.args["panels"]
-            (pixels,) = STATE.read(f, state, "pixels")
+            (pixels,) = self.state.read(f, state, "pixels")
             (dst_channel,) = self.args.read(f, args, "dst_channel")
             offsets, flags, c = (self.section(f, args, state, n) for n in ("at_dst", "at_flags", "at_c"))
             has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
@@ -330,7 +330,7 @@ class _Bundle(Correlation):
                 phase, rest = rest % phases, rest // phases
                 group, sample = rest % groups, rest // groups
                 f.call("select_phase", args, state, phase)
-                pixels, before = STATE.read(f, state, "pixels", "taps_before")
+                pixels, before = self.state.read(f, state, "pixels", "taps_before")
                 with f.when(first < pixels):
                     panels = f.smaller((pixels - first + (self.nr - 1)) // self.nr, most_panels)
                     f.call("locate_pixels", args, state, first, panels * self.tile.nv)
