@@ -1,4 +1,4 @@
-"""A contestant as the harness sees it: a process that is asked, waited for, and stopped while others have their turn."""
+"""A contestant as the harness sees it: a process that is asked, waited for, and stopped while others have a turn."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class Contestant:
 
     def burst(self, calls: int, *, sweep: int = 0, timeout: float = 120) -> list[float]:
         """The seconds of each of some calls; empty if the process fails."""
-        seconds: list[float] = self.ask({"do": "burst", "calls": calls, "sweep": sweep}, timeout=timeout).get("seconds", [])
+        reply = self.ask({"do": "burst", "calls": calls, "sweep": sweep}, timeout=timeout)
+        seconds: list[float] = reply.get("seconds", [])
         return seconds
 
     def stop(self) -> None:

@@ -19,6 +19,7 @@ class Refusal(Exception):
 class Problem:
     """The fields of mxconv's ConvProblem that say what is computed; all arrays are contiguous, channels first."""
 
+    text: str
     direction: str
     dtype: str
     batch: int
@@ -58,8 +59,8 @@ class Problem:
         return tuple(
             s * (o - 1) + d * (k - 1) + 1 - lo - i
             for i, o, k, s, d, lo in zip(
-                self.in_spatial, self.out_spatial, self.kernel, self.stride, self.dilation, self.pad_lo
-            )  # noqa: B905  same lengths; a peer's Python may be older than strict=
+                self.in_spatial, self.out_spatial, self.kernel, self.stride, self.dilation, self.pad_lo, strict=True
+            )
         )
 
 

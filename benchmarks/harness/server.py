@@ -4,7 +4,7 @@
     {"do": "prepare", "problem": {...}, "folder": F}   -> {"prepare": s, "first": s, "again": s, "info": {...}}
     {"do": "burst", "calls": 20, "sweep": 0}           -> {"seconds": [...]}
 
-`prepare` reads F/x.npy, w.npy, y.npy, bias.npy as far as the problem has them and writes the answer to F/answer-PLUGIN.npy;
+`prepare` reads x, w, y and bias as far as the problem has them from F/x.npy and so on, and writes F/answer-PLUGIN.npy:
 arrays pass through files, outside the clock. Whatever cannot be done is answered by {"refused": why}, whatever goes
 wrong by {"failed": what}. Libraries that print do so on standard error.
 """

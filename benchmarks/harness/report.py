@@ -1,0 +1,125 @@
+"""Results as Markdown and as a picture."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .results import OURS, Entry, Results, Row
+
+FASTER, SLOWER = "#2a78b5", "#c8553d"
+
+
+def to_markdown(results: Results) -> str:
+    """All rows: ours against the best peer, then every library's median, then who took no part in which row and why."""
+    settings, machine = results.settings, results.machine
+    lines = [
+        f"# {settings['suite']}",
+        "",
+        f"{machine['cpu']}, {settings['threads']} threads, {machine['system']}, Python {machine['python']}. "
+        f"{settings['rounds']} alternating rounds, {'cold' if settings['sweep'] else 'warm'} caches; "
+        "milliseconds are medians of all samples (p25-p75). "
+        "GFLOP/s counts two for each multiply-add on a real sample; ratio is the best peer's time over ours.",
+        "",
+        *[f"* {name}: {version}" for name, version in results.libraries.items()],
+        "",
+        *_summary(results.rows),
+        "",
+        "| row | algorithm | ours ms | GFLOP/s | % of peak | first call ms | best peer | its ms | ratio |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *map(_row, results.rows),
+        "",
+        *_medians(results),
+        "",
+        *_absences(results.rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(rows: Iterable[Row]) -> list[str]:
+    ratios = [row.ratio for row in rows if row.ratio is not None]
+    if not ratios:
+        return []
+    behind = sum(r < 1 for r in ratios)
+    return [
+        f"{len(ratios)} rows against at least one peer: geometric mean of the ratios "
+        f"{statistics.geometric_mean(ratios):.2f}, {len(ratios) - behind} at 1 or more, {behind} below."
+    ]
+
+
+def _row(row: Row) -> str:
+    ours, peer = row.entries.get(OURS), row.best_peer
+    cells = [row.name, "", "", "", "", "", "", "", ""]
+    if ours is not None and ours.median is not None:
+        rate = row.gflops(OURS) or 0.0
+        cells[1:6] = [
+            str(ours.info.get("algorithm", "")),
+            _time(ours),
+            f"{rate:.1f}",
+            f"{1e11 * rate / row.peak:.0f}",
+            f"{(ours.prepare or 0) + (ours.first_call or 0):.1f}",
+        ]
+    elif ours is not None:
+        cells[2] = ours.status
+    if peer is not None:
+        cells[6:8] = [peer, _time(row.entries[peer])]
+    if row.ratio is not None:
+        cells[8] = f"{row.ratio:.2f}"
+    return f"| {' | '.join(cells)} |"
+
+
+def _time(entry: Entry) -> str:
+    return f"{_digits(entry.median)} ({_digits(entry.p25)}-{_digits(entry.p75)})"
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+def _medians(results: Results) -> list[str]:
+    names = list(dict.fromkeys(name for row in results.rows for name in row.entries))
+    lines = ["Medians in ms, every library:", "", f"| row | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for row in results.rows:
+        cells = [row.entries.get(n) for n in names]
+        texts = ["" if e is None else _digits(e.median) if e.median is not None else e.status for e in cells]
+        lines.append(f"| {row.name} | {' | '.join(texts)} |")
+    return lines
+
+
+def _absences(rows: Iterable[Row]) -> list[str]:
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        for name, entry in row.entries.items():
+            if entry.status != "timed":
+                reasons.setdefault((name, entry.status, entry.reason), []).append(row.name)
+    if not reasons:
+        return []
+    lines = [f"* {n}, {status} ({', '.join(where)}): {why}" for (n, status, why), where in sorted(reasons.items())]
+    return ["Not timed:", "", *lines]
+
+
+def draw(results: Results, path: Path) -> None:
+    """A bar for each row: the best peer's time over ours, on a logarithmic axis; right of 1 we are faster."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in results.rows if row.ratio is not None]
+    figure: Any = Figure(figsize=(9, 1.2 + 0.22 * max(1, len(rows))), layout="constrained")
+    axes = figure.subplots()
+    values = [row.ratio for row in rows]
+    colours = [FASTER if v >= 1 else SLOWER for v in values]
+    axes.barh(range(len(rows)), [v - 1 for v in values], left=1, height=0.7, color=colours)
+    for place, row in enumerate(rows):
+        axes.text(max(row.ratio, 1) * 1.03, place, f"{row.ratio:.2f}  {row.best_peer}", va="center", fontsize=7)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.axvline(1, color="black", linewidth=0.8)
+    low, high = min([*values, 0.5]), max([*values, 2.0])
+    axes.set_xlim(low / 1.2, high * 2.5)
+    axes.set_xlabel("time of the best peer / time of mxconv (right of 1: mxconv is faster)")
+    title = f"{results.settings['suite']}, {results.settings['threads']} threads, {results.machine['cpu']}"
+    axes.set_title(title, fontsize=9)
+    figure.savefig(path, dpi=120)

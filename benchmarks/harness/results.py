@@ -1,0 +1,139 @@
+"""Results: rows of entries, kept as JSON after each problem so that a run can go on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mxconv.engine.timing import Timing
+
+OURS = "mxconv"
+
+
+@dataclass
+class Entry:
+    """How one library fared with one problem; times in milliseconds."""
+
+    status: str
+    """timed, refused (by its own word), wrong, slow or failed."""
+    reason: str = ""
+    info: dict[str, Any] = field(default_factory=dict)
+    prepare: float | None = None
+    first_call: float | None = None
+    error: float | None = None
+    median: float | None = None
+    p25: float | None = None
+    p75: float | None = None
+    minimum: float | None = None
+    samples: int = 0
+    rounds: list[float] = field(default_factory=list)
+    """The median of each round."""
+
+    def add_timing(self, timing: Timing) -> None:
+        self.status = "timed"
+        self.median, self.p25, self.p75 = (_ms(timing.quantile(q)) for q in (0.5, 0.25, 0.75))
+        self.minimum = _ms(timing.minimum)
+        self.samples = len(timing.samples)
+        self.rounds = [_ms(m) for m in timing.round_medians]
+
+
+@dataclass
+class Row:
+    """One problem."""
+
+    name: str
+    problem: str
+    comment: str
+    flops: int
+    peak: float
+    """Measured floating-point operations per second of all the threads together."""
+    entries: dict[str, Entry]
+
+    def gflops(self, library: str) -> float | None:
+        entry = self.entries.get(library)
+        return self.flops / entry.median / 1e6 if entry is not None and entry.median else None
+
+    @property
+    def best_peer(self) -> str | None:
+        """The fastest library beside ours."""
+        timed = {n: e.median for n, e in self.entries.items() if n != OURS and e.median is not None}
+        return min(timed, key=lambda n: timed[n]) if timed else None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times longer the best peer takes than we do: the median over rounds, each compared with itself."""
+        peer, ours = self.best_peer, self.entries.get(OURS)
+        if peer is None or ours is None or not ours.rounds:
+            return None
+        pairs = zip(self.entries[peer].rounds, ours.rounds, strict=False)
+        return statistics.median(theirs / mine for theirs, mine in pairs)
+
+
+@dataclass
+class Results:
+    """One run over a suite."""
+
+    settings: dict[str, Any]
+    machine: dict[str, Any]
+    libraries: dict[str, str] = field(default_factory=dict)
+    """The version of each, or why it takes no part."""
+    rows: list[Row] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        rows = [
+            Row(**{**row, "entries": {name: Entry(**entry) for name, entry in row["entries"].items()}})
+            for row in stored.pop("rows")
+        ]
+        return cls(**stored, rows=rows)
+
+    def has(self, name: str, problem: str) -> bool:
+        return any((row.name, row.problem) == (name, problem) for row in self.rows)
+
+
+def resume(path: Path, settings: Mapping[str, Any]) -> Results | None:
+    """The results of a run that was broken off, if it was the same run; None if there is none.
+
+    Raises: SystemExit, if it was run with other settings.
+    """
+    if not path.exists():
+        return None
+    results = Results.load(path)
+    changed = [k for k in settings if settings[k] != results.settings.get(k)]
+    if changed:
+        had = ", ".join(f"{k}={results.settings.get(k)!r}" for k in changed)
+        raise SystemExit(f"{path} was made with {had}: give the same settings, or another --name")
+    return results
+
+
+def describe_machine(cpus: int) -> dict[str, Any]:
+    """What the numbers depend on."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        _, found, rest = cpuinfo.read_text().partition("model name")
+        model = rest.splitlines()[0].lstrip("\t: ") if found else model
+    return {
+        "cpu": model,
+        "cpus": cpus,
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def _ms(seconds: float) -> float:
+    return round(1e3 * seconds, 5)

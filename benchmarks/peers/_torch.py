@@ -1,0 +1,77 @@
+"""What both PyTorch plug-ins share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from harness.peer import Prepared, Problem, Refusal, need_rank
+
+FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def start(threads: int) -> str:
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
+    return f"torch {torch.__version__}"
+
+
+def prepare_in(problem: Problem, constants: dict[str, np.ndarray], *, channels_last: bool) -> Prepared:
+    """Weights are converted once, here; data and results in each call."""
+    need_rank(problem, range(1, 4))
+    memory = FORMATS[problem.rank] if channels_last else torch.contiguous_format
+
+    def convert(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).contiguous(memory_format=memory)
+
+    compute = {"forward": _forward, "backward_data": _scatter, "backward_weight": _weight_gradient}[problem.direction](
+        problem, convert, constants
+    )
+
+    @torch.inference_mode()
+    def call(*varying: np.ndarray) -> np.ndarray:
+        return compute(*map(convert, varying)).contiguous().numpy()
+
+    return Prepared(call)
+
+
+def _forward(p: Problem, convert, constants):
+    weight, bias = _constants(convert, constants)
+    function = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[p.rank]
+    if p.pad_lo == p.pad_hi and min(p.pad_lo) >= 0:
+        return lambda x: function(x, weight, bias, p.stride, p.pad_lo, p.dilation, p.groups)
+    pads = [side for lo, hi in zip(reversed(p.pad_lo), reversed(p.pad_hi), strict=True) for side in (lo, hi)]
+    return lambda x: function(F.pad(x, pads), weight, bias, p.stride, 0, p.dilation, p.groups)
+
+
+def _scatter(p: Problem, convert, constants):
+    weight, bias = _constants(convert, constants)
+    function = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[p.rank]
+    if min(p.pad_lo) < 0:
+        raise Refusal("negative pad: PyTorch's transposed convolutions take none")
+    lacking = [lo - trim for lo, trim in zip(p.pad_lo, p.trim, strict=True)]
+    added = [max(0, n) for n in lacking]
+    if any(n >= max(s, d) for n, s, d in zip(added, p.stride, p.dilation, strict=True)):
+        raise Refusal(f"output_padding {added}: must be smaller than stride or dilation")
+    crop = (..., *[slice(0, i) for i in p.in_spatial]) if min(lacking) < 0 else ...
+    return lambda y: function(y, weight, bias, p.stride, p.pad_lo, added, p.groups, p.dilation)[crop]
+
+
+def _weight_gradient(p: Problem, convert, constants):
+    if p.pad_lo != p.pad_hi or min(p.pad_lo) < 0:
+        raise Refusal("uneven or negative pads: PyTorch's gradient takes none")
+    weight = torch.empty(p.w_shape, dtype=getattr(torch, p.dtype))
+    gradient = torch.ops.aten.convolution_backward
+
+    def compute(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        zeros = [0] * p.rank
+        wanted = [False, True, False]
+        return gradient(y, x, weight, None, p.stride, p.pad_lo, p.dilation, False, zeros, p.groups, wanted)[1]
+
+    return compute
+
+
+def _constants(convert, constants):
+    bias = constants.get("bias")
+    return convert(constants["w"]), None if bias is None else torch.from_numpy(bias)

@@ -1,0 +1,33 @@
+"""Our own engine, through its front door, each answer in a new array."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import mxconv
+from harness.peer import Prepared, Problem, Refusal
+from mxconv.engine import planner
+from mxconv.engine.problem import ConvProblem
+from mxconv.engine.trial import compute, make_result
+from mxconv.errors import UnsupportedError
+
+
+def start(threads: int) -> str:
+    """`threads` came through the environment, with an empty folder for compiled kernels."""
+    return f"mxconv {mxconv.__version__}"
+
+
+def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
+    """Planning, and compiling what is not compiled yet."""
+    task = ConvProblem.parse(problem.text)
+    try:
+        plan = planner.make_plan(task)
+    except UnsupportedError as error:
+        raise Refusal(str(error)) from error
+
+    def call(*varying: np.ndarray) -> np.ndarray:
+        arrays = dict(zip(problem.inputs, varying, strict=False))
+        return compute(task, {**arrays, **constants}, make_result(task))
+
+    info = {"algorithm": plan.algorithm, "threads": plan.threads, "workspace_bytes": plan.workspace_bytes}
+    return Prepared(call, info)
