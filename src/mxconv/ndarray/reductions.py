@@ -45,11 +45,11 @@ class ReductionMethods(ArrayBase):
 
     def sum(self, axis: Axis = None, keepdims: bool = False, exclude: bool = False) -> Self:
         """Sum over the axes (all by default; `exclude`: over all but those)."""
-        return self._reduce("sum", np.sum, axis, keepdims, exclude, dtype=True)
+        return self._reduce("sum", np.sum, axis, keepdims, exclude)
 
     def prod(self, axis: Axis = None, keepdims: bool = False, exclude: bool = False) -> Self:
         """Product over the axes."""
-        return self._reduce("prod", np.prod, axis, keepdims, exclude, dtype=True)
+        return self._reduce("prod", np.prod, axis, keepdims, exclude)
 
     def mean(self, axis: Axis = None, keepdims: bool = False, exclude: bool = False) -> Self:
         """Mean over the axes."""
@@ -111,15 +111,12 @@ class ReductionMethods(ArrayBase):
         keepdims: bool,
         exclude: bool = False,
         *,
-        dtype: bool = False,
         real: bool = False,
         index: bool = False,
     ) -> Self:
         array = _working(self._array, real=real)
         axes = self._axes(op, axis, exclude)
         options: dict[str, Any] = {"axis": axes, "keepdims": bool(keepdims)}
-        if dtype:
-            options["dtype"] = array.dtype  # otherwise NumPy would widen small integers
         if index:
             options["axis"] = None if axis is None else axes[0]
         try:

@@ -43,10 +43,7 @@ def cast_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
     if dtype.kind in "iu":
         if not math.isfinite(number):
             raise ValueError(f"{number} has no integer value, which an array of dtype {dtype} needs")
-        bits = 8 * dtype.itemsize
-        number = int(number) % (1 << bits)
-        if dtype.kind == "i" and number >> (bits - 1):
-            number -= 1 << bits
+        number = int(number) % (1 << 8 * dtype.itemsize)  # the cast below makes it negative again if it must
     with np.errstate(all="ignore"):
         return np.asarray(number).astype(dtype)
 
