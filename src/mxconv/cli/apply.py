@@ -10,8 +10,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ..dtypes import DTYPES
 from ..engine.planner import recording
 from ..errors import ShapeError
+from ..ops.operands import check_inputs
+from ..ops.refusal import refusal
 from . import filters
 from .attributes import find_operator, parse_assignments
 from .files import check_output, is_picture, read_array, write_array
@@ -38,6 +41,8 @@ def run_apply(op: str, *, data: str, weight: str, bias: str | None, params: Sequ
     chosen = filters.make(weight, len(spatial)) if filters.is_filter(weight) else None
     if chosen is None:
         w = read_array("--weight", weight)
+        if is_picture(data) and DTYPES[w.dtype.name].kind == "float":
+            x = x.astype(w.dtype)  # a picture has no floating-point type of its own
         attributes = attributes_of_weight(spec.name, w.shape, channels, channels_last, given)
     else:
         w = chosen.weight(spec.name, channels, x.dtype)
@@ -45,6 +50,7 @@ def run_apply(op: str, *, data: str, weight: str, bias: str | None, params: Sequ
         attributes = chosen.attributes(spec.name, channels, spatial, given)
     inputs = [x, w] if bias is None else [x, w, read_array("--bias", bias)]
     param = spec.parse({"no_bias": str(bias is None), **attributes})
+    check_inputs(param, ("data", "weight", "bias")[: len(inputs)])
 
     with recording() as plans:
         start = perf_counter()
@@ -60,14 +66,8 @@ def run_apply(op: str, *, data: str, weight: str, bias: str | None, params: Sequ
 def _split(op: str, x: Array, channels_last: bool) -> tuple[int, tuple[int, ...]]:
     """The channels and the spatial extents of data."""
     if x.ndim < 3:
-        raise ShapeError(
-            f"data has shape {x.shape}, expected at least 3 axes: batch, channels and the spatial ones",
-            op=op,
-            argument="data",
-            got=x.shape,
-            expected="at least 3 axes",
-            fix="Add the missing axes, as in data[None, None].",
-        )
+        expected, fix = "at least 3 axes (batch, channels, spatial)", "Add the missing axes, as in data[None, None]."
+        raise refusal(ShapeError, "data", x.shape, expected, fix=fix, op=op, verb="has shape")
     return (x.shape[-1], x.shape[1:-1]) if channels_last else (x.shape[1], x.shape[2:])
 
 

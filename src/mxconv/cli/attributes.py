@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..errors import ParamError
+from ..ops.refusal import refusal
 from ..ops.registry import OPERATORS, OpSpec
 
 OPERATOR_NAMES = ("Convolution", "Deconvolution")
@@ -21,13 +22,8 @@ def find_operator(text: str) -> OpSpec:
     for name in OPERATOR_NAMES:
         if text.lower() == name.lower():
             return OPERATORS[name]
-    raise ParamError(
-        f"OP is {text!r}, expected one of {', '.join(OPERATOR_NAMES).lower()}",
-        argument="OP",
-        got=text,
-        expected=OPERATOR_NAMES,
-        fix="For example: mxconv apply convolution --help",
-    )
+    fix = "Write it out, in capital letters or not."
+    raise refusal(ParamError, "OP", repr(text), f"one of {', '.join(OPERATOR_NAMES).lower()}", fix=fix)
 
 
 def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -42,14 +38,9 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name or name in attributes:
-            problem = f"{name} is given twice" if equals and name else f"got the word {text!r}"
-            raise ParamError(
-                f"{problem}, expected each parameter once as PARAM=VALUE",
-                argument=name or text,
-                got=text,
-                expected="PARAM=VALUE",
-                fix="For example: kernel=3,3 stride=2,2 no_bias=True",
-            )
+            got = "given twice" if equals and name else "a lonely word"
+            fix = "For example: kernel=3,3 stride=2,2 no_bias=True"
+            raise refusal(ParamError, name or text, got, "each parameter once, as PARAM=VALUE", fix=fix)
         attributes[name] = f"({value})" if _BARE_LIST.fullmatch(value) else value
     return attributes
 
@@ -64,11 +55,6 @@ def parse_shape(option: str, text: str) -> tuple[int, ...]:
     """
     words = text.strip().removeprefix("(").removesuffix(")").removesuffix(",").split(",")
     if not all(re.fullmatch(r"\d{1,18}", word.strip()) for word in words):
-        raise ParamError(
-            f"{option} is {text!r}, expected whole numbers separated by commas",
-            argument=option,
-            got=text,
-            expected="N,C,H,W",
-            fix=f"For example: {option} 1,3,224,224",
-        )
+        fix = f"For example: {option} 1,3,224,224"
+        raise refusal(ParamError, option, repr(text), "whole numbers separated by commas", fix=fix)
     return tuple(int(word) for word in words)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ..engine.peak import measure_peak
 from ..errors import FormatError, ParamError
+from ..ops.refusal import refusal
 from ..plots.sheets import import_figure
 from . import images
 from .check import WINDOW
@@ -83,23 +84,13 @@ def read_photograph(image: str | None) -> NDArray[np.float32]:
 
         image = str(get_sample_data(SAMPLE, asfileobj=False))
     elif not is_picture(image):
-        raise FormatError(
-            f"--image {image} is an array, expected a picture (.png, .jpg, ...)",
-            argument="--image",
-            got=image,
-            expected="a picture",
-            fix="Use mxconv apply for arrays.",
-        )
+        fix = "Use mxconv apply for arrays."
+        raise refusal(FormatError, f"--image {image}", "an array", "a picture (.png, .jpg, ...)", fix=fix)
     pixels = read_array("--image", image, alpha=False)
     height, width = (n // BLOCK * BLOCK for n in pixels.shape[2:])
     if not height or not width:
-        raise ParamError(
-            f"--image {image} has {pixels.shape[3]} x {pixels.shape[2]} pixels, expected at least {BLOCK} x {BLOCK}",
-            argument="--image",
-            got=pixels.shape[2:],
-            expected=f"at least {BLOCK} x {BLOCK}",
-            fix="Take a larger picture.",
-        )
+        got, expected = f"{pixels.shape[3]} x {pixels.shape[2]} pixels", f"at least {BLOCK} x {BLOCK}"
+        raise refusal(ParamError, f"--image {image}", got, expected, fix="Take a larger picture.", verb="has")
     return np.ascontiguousarray(np.broadcast_to(pixels, (1, 3, *pixels.shape[2:]))[:, :, :height, :width])
 
 
@@ -112,13 +103,8 @@ def make_folder(out: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FormatError(
-            f"--out {out} cannot be made ({error.strerror}), expected a folder",
-            argument="--out",
-            got=out,
-            expected="a folder",
-            fix="Choose another one.",
-        ) from error
+        got, fix = f"({error.strerror})", "Choose another one."
+        raise refusal(FormatError, f"--out {out}", got, "a folder", fix=fix, verb="cannot be made") from error
     return folder
 
 

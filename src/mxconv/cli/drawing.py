@@ -39,7 +39,6 @@ def draw(results: Sequence[Measurement], folder: Path, heading: str, credit: str
     roughly = _rebuilt_from_few(analysis, synthesis, photograph)
 
     width = min(6.0, max(3.2, photograph.shape[3] / 100))
-    is_upright = photograph.shape[2] >= photograph.shape[3]
     overview = [original, blurred, outlined, sketched, bands, small_detail, twice_detail, four_detail, rebuilt, roughly]
     sheets: dict[str, Sequence[Panel]] = {
         "1-gaussian": [original, blurred],
@@ -53,7 +52,7 @@ def draw(results: Sequence[Measurement], folder: Path, heading: str, credit: str
     }
     paths = [folder / "overview.png", *(folder / f"{name}.png" for name in sheets)]
     with replacing(paths[0]) as file:
-        save_sheet(file, overview, columns=5 if is_upright else 4, panel_width=3.2, heading=heading)
+        save_sheet(file, overview, columns=5, panel_width=3.2, heading=heading)
     for number, (path, panels) in enumerate(zip(paths[1:], sheets.values(), strict=True)):
         title = f"{number + 1}. {results[number].step.title}"
         with replacing(path) as file:

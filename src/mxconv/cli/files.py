@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..dtypes import BFLOAT16, DTYPES, lookup
 from ..errors import DTypeError, FormatError, MXNetError
+from ..ops.refusal import refusal
 from . import images
 
 _NPZ_WITH_KEY = re.compile(r"(?P<path>.+\.npz):(?P<key>[^/\\]+)", re.IGNORECASE)
@@ -48,13 +49,8 @@ def read_array(option: str, text: str, *, alpha: bool = True) -> NDArray[Any]:
     if array.dtype == np.dtype("V2"):
         array = array.view(BFLOAT16)  # NumPy's file format has no name for bfloat16
     if lookup(array.dtype) is None:
-        raise DTypeError(
-            f"{option} {text} holds {array.dtype}, expected one of {', '.join(DTYPES)}",
-            argument=option,
-            got=str(array.dtype),
-            expected=tuple(DTYPES),
-            fix="Convert it and save it again.",
-        )
+        expected, fix = f"one of {', '.join(DTYPES)}", "Convert it and save it again."
+        raise refusal(DTypeError, f"{option} {text}", array.dtype, expected, fix=fix, verb="holds")
     return array
 
 
@@ -66,12 +62,9 @@ def _unreadable(option: str, path: Path, kind: str, error: Exception) -> FormatE
         MemoryError: "it says that it holds more than fits in memory",
     }
     reason = reasons.get(type(error)) or " ".join(str(error).split()) or type(error).__name__
-    return FormatError(
-        f"{option} {path} cannot be read ({reason.rstrip('.')}), expected a {kind} file",
-        argument=option,
-        got=str(path),
-        expected=f"a readable {kind} file",
-        fix="Give the path of a complete file that exists.",
+    fix = "Give the path of a complete file that exists."
+    return refusal(
+        FormatError, f"{option} {path}", f"({reason.rstrip('.')})", f"a {kind} file", fix=fix, verb="cannot be read"
     )
 
 
@@ -89,15 +82,15 @@ def _read_npz(option: str, path: Path, key: str | None) -> NDArray[Any]:
         if key is None and len(names) == 1:
             key = names[0]
         if key not in names:
-            got = f"lacks the array {key!r}" if key else f"holds {len(names)} arrays and no key was given"
-            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-            raise FormatError(
-                f"{option} {path} {got}, expected one of: {shown or '(it is empty)'}",
-                argument=option,
-                got=key,
-                expected=tuple(names),
-                fix=f"Name one: {option} {path}:{names[0] if names else 'key'}",
+            verb, got = (
+                ("lacks", f"the array {key!r}") if key else ("holds", f"{len(names)} arrays and no key was given")
             )
+            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+            expected, fix = (
+                f"one of: {shown or '(it is empty)'}",
+                f"Name one: {option} {path}:{names[0] if names else 'key'}",
+            )
+            raise refusal(FormatError, f"{option} {path}", got, expected, fix=fix, verb=verb)
         array = archive[key]
     if not isinstance(array, np.ndarray):
         raise ValueError(f"its member {key!r} is not an array")
@@ -117,18 +110,18 @@ def check_output(text: str) -> Path:
     path = Path(text)
     known = (".npy", ".npz", *images.FORMATS)
     if path.suffix.lower() not in known:
-        problem, fix = f"ends in {path.suffix!r}, expected one of {', '.join(known)}", "Choose one of these."
+        got, expected, fix = f"a {path.suffix or 'nameless'} file", f"one of {', '.join(known)}", "Choose one of these."
     elif path.is_dir():
-        problem, fix = "is a folder, expected a file", "Add a file name."
+        got, expected, fix = "a folder", "a file", "Add a file name."
     elif not path.resolve().parent.is_dir():
-        problem, fix = "is in a folder that does not exist, expected an existing folder", "Make the folder first."
+        got, expected, fix = "in a folder that does not exist", "an existing folder", "Make the folder first."
     elif path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
-        problem, fix = "may not be overwritten, expected a writable file", "Choose another name."
+        got, expected, fix = "not to be overwritten", "a writable file", "Choose another name."
     else:
         if is_picture(text):
             images.import_pillow()
         return path
-    raise FormatError(f"--out {path} {problem}", argument="--out", got=text, expected=known, fix=fix)
+    raise refusal(FormatError, f"--out {path}", got, expected, fix=fix)
 
 
 def write_array(path: Path, array: NDArray[Any]) -> float:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ..dtypes import DType, lookup
 from ..errors import DTypeError, ParamError
 from ..geometry import conv_weight_shape, deconv_weight_shape, dilated_kernel
+from ..ops.refusal import refusal
 
 Taps = NDArray[np.float64]
 LARGEST_KERNEL = 4096
@@ -57,15 +58,9 @@ class Filter:
         """
         stored = lookup(dtype)
         if stored is None or (stored.kind == "int" and not _is_exact(self.taps, stored)):
-            raise DTypeError(
-                f"the filter {self.name} has values between {self.taps.min():.4g} and {self.taps.max():.4g}, which "
-                f"data's dtype {np.dtype(dtype).name} cannot hold; expected a floating-point dtype",
-                op=op,
-                argument="weight",
-                got=np.dtype(dtype).name,
-                expected="a floating-point dtype",
-                fix="Convert data first: data.astype('float32').",
-            )
+            got, why = np.dtype(dtype).name, f"{self.name} has values that it cannot hold"
+            fix = "Convert data first: data.astype('float32')."
+            raise refusal(DTypeError, "data's dtype", got, "a floating-point dtype", why, fix=fix, op=op)
         shape = deconv_weight_shape if op == "Deconvolution" else conv_weight_shape
         full = shape(channels * len(self.taps), channels, channels, self.taps.shape[1:])
         return np.tile(self.taps, (channels, *[1] * (self.taps.ndim - 1))).reshape(full).astype(stored.numpy)
@@ -84,15 +79,9 @@ class Filter:
             "no_bias": True,
         }
         if self.factor > 1 and op != "Deconvolution":
-            raise ParamError(
-                f"weight is the upsampling filter {self.name}, expected one that {op} can apply "
-                "(gaussian:S, box:N, sobel or laplacian)",
-                op=op,
-                argument="weight",
-                got=self.name,
-                expected="gaussian:S, box:N, sobel or laplacian",
-                fix="Use Deconvolution to enlarge.",
-            )
+            expected, why = "gaussian:SIGMA, box:N, sobel or laplacian", "it enlarges"
+            fix = "Use Deconvolution to enlarge."
+            raise refusal(ParamError, "weight", self.name, expected, why, fix=fix, op=op)
         if self.factor > 1:
             implied["stride"] = (self.factor,) * len(kernel)
             if not {"pad", "adj", "target_shape"} & set(given):
@@ -191,11 +180,6 @@ def make(text: str, rank: int) -> Filter:
             return _bilinear(int(number), rank)
     except ValueError:
         pass
-    raise ParamError(
-        f"weight is {text!r}, expected a file or one of {FORMS} "
-        f"(SIGMA above 0 and at most {LARGEST_KERNEL // 6}, N from 1, FACTOR from 2; whole numbers but for SIGMA)",
-        argument="weight",
-        got=text,
-        expected=FORMS,
-        fix="For example --weight gaussian:2.",
-    )
+    why = f"SIGMA is above 0 and at most {LARGEST_KERNEL // 6}, N a whole number from 1, FACTOR one from 2"
+    fix = "For example --weight gaussian:2."
+    raise refusal(ParamError, "weight", repr(text), f"a file or one of {FORMS}", why, fix=fix)

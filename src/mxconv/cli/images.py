@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ShapeError, UnsupportedError
+from ..ops.refusal import refusal
 
 FORMATS = {
     ".png": "PNG",
@@ -26,11 +27,12 @@ FORMATS = {
 }
 """The picture formats that can be written, by extension; Pillow reads many more."""
 
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_CHANNELS = (1, 3, 4)
+_USE_ARRAYS = "Write an .npy or .npz file instead."
 
 
-def import_pillow() -> Any:
-    """The module PIL.Image.
+def import_pillow() -> tuple[Any, Any]:
+    """The modules PIL.Image and PIL.ImageOps.
 
     Raises: UnsupportedError, with the command that installs Pillow.
     """
@@ -38,14 +40,10 @@ def import_pillow() -> Any:
         import PIL.Image
         import PIL.ImageOps
     except ImportError as error:
-        raise UnsupportedError(
-            "pictures need Pillow, which is not installed",
-            argument="image",
-            got="no Pillow",
-            expected="the extra mxconv[image]",
-            fix="Run: python -m pip install 'mxconv[image]'",
-        ) from error
-    return PIL.Image
+        fix = "Run: python -m pip install 'mxconv[image]'"
+        why = "pictures are read and written by it"
+        raise refusal(UnsupportedError, "Pillow", "not installed", "the extra mxconv[image]", why, fix=fix) from error
+    return PIL.Image, PIL.ImageOps
 
 
 def read_image(path: Path, *, alpha: bool = True) -> NDArray[np.float32]:
@@ -54,11 +52,11 @@ def read_image(path: Path, *, alpha: bool = True) -> NDArray[np.float32]:
 
     Raises: whatever Pillow raises on a damaged file; the caller words it.
     """
-    image_module = import_pillow()
+    image_module, image_ops = import_pillow()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # of size and of harmless damage; what matters raises
         with image_module.open(path) as opened:
-            image = image_module.core and _upright(opened)
+            image = image_ops.exif_transpose(opened)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float32)
         values = values if image.mode == "F" else values / np.float32(65535)
@@ -69,59 +67,37 @@ def read_image(path: Path, *, alpha: bool = True) -> NDArray[np.float32]:
     return np.ascontiguousarray(channels_last.transpose(2, 0, 1)[None])
 
 
-def _upright(opened: Any) -> Any:
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(opened)
-
-
 def _plain_mode(image: Any, alpha: bool) -> str:
-    if alpha and image.has_transparency_data:
+    if alpha and (image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info):
         return "RGBA"
     return "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
 
 
-def to_pixels(array: NDArray[Any], name: str = "the output") -> tuple[NDArray[np.uint8], float]:
+def to_pixels(array: NDArray[Any]) -> tuple[NDArray[np.uint8], float]:
     """(height, width[, channels]) in 8 bits from (1, channels, height, width), and the share of values that were
     outside 0..1 (or not finite) and had to be clipped.
 
     Raises: ShapeError or FormatError, if the array cannot be a picture.
     """
-    if array.ndim != 4 or array.shape[0] != 1 or array.shape[1] not in _MODES or 0 in array.shape:
-        raise ShapeError(
-            f"{name} has shape {array.shape}, expected (1, channels, height, width) with 1, 3 or 4 channels "
-            "to be a picture",
-            argument="--out",
-            got=array.shape,
-            expected="(1, 1|3|4, height, width)",
-            fix="Write an .npy or .npz file instead.",
-        )
+    if array.ndim != 4 or array.shape[0] != 1 or array.shape[1] not in _CHANNELS or 0 in array.shape:
+        expected = "(1, channels, height, width) with 1, 3 or 4 channels to be a picture"
+        raise refusal(ShapeError, "the output", array.shape, expected, fix=_USE_ARRAYS, verb="has shape")
     if array.dtype.kind == "c":
-        raise FormatError(
-            f"{name} is {array.dtype.name}, expected real numbers to be a picture",
-            argument="--out",
-            got=array.dtype.name,
-            expected="a real dtype",
-            fix="Write an .npy or .npz file instead.",
-        )
+        raise refusal(FormatError, "the output", array.dtype.name, "real numbers to be a picture", fix=_USE_ARRAYS)
     values = array[0].transpose(1, 2, 0)
     scaled = values.astype(np.float64) * (1 if array.dtype.kind in "iu" else 255)
     rounded = np.rint(np.nan_to_num(scaled, nan=0.0))
     clipped = np.clip(rounded, 0, 255)
     outside = float(np.mean((clipped != rounded) | np.isnan(scaled)))
-    return clipped.astype(np.uint8).squeeze(axis=2) if values.shape[2] == 1 else clipped.astype(np.uint8), outside
+    pixels = clipped.astype(np.uint8)
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels, outside
 
 
 def write_image(file: BinaryIO, array: NDArray[Any], suffix: str) -> float:
     """Write (1, channels, height, width) as the picture format of `suffix`; returns the share of clipped values."""
     pixels, outside = to_pixels(array)
     if FORMATS[suffix] == "JPEG" and pixels.ndim == 3 and pixels.shape[2] == 4:
-        raise FormatError(
-            "the output has 4 channels, expected 1 or 3 for a JPEG, which knows no transparency",
-            argument="--out",
-            got=4,
-            expected="1 or 3 channels",
-            fix="Write a .png file instead.",
-        )
-    import_pillow().fromarray(pixels).save(file, format=FORMATS[suffix])
+        why, fix = "a JPEG knows no transparency", "Write a .png file instead."
+        raise refusal(FormatError, "the output", "4 channels", "1 or 3", why, fix=fix, verb="has")
+    import_pillow()[0].fromarray(pixels).save(file, format=FORMATS[suffix])
     return outside

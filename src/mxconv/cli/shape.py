@@ -14,6 +14,7 @@ from .. import geometry
 from ..errors import ParamError, ShapeError
 from ..ops.layouts import Layout, resolve_layout
 from ..ops.params import ConvParam, DeconvolutionParam
+from ..ops.refusal import refusal
 from ..ops.registry import OpSpec
 from ..util import np_shape
 from .attributes import find_operator, parse_assignments, parse_shape
@@ -34,21 +35,15 @@ def run_shape(op: str, *, data: str | None, out: str | None, params: Sequence[st
     """
     spec = find_operator(op)
     if (data is None) == (out is None):
-        raise ParamError(
-            f"got {'both --data and --out' if data else 'neither --data nor --out'}, expected one of them",
-            op=spec.name,
-            argument="--data",
-            got=(data, out),
-            expected="--data or --out",
-            fix="Give --data to work out the output, or --out to work out data.",
-        )
+        got, fix = "given with" if data else "missing, as is", "Give --data to work out the output, or --out for data."
+        raise refusal(ParamError, "--data", f"{got} --out", "one of the two", fix=fix, op=spec.name)
     attributes = parse_assignments(params)
     if data is not None:
         lines = describe_forwards(spec, spec.parse(attributes), parse_shape("--data", data))
     else:
         shape = parse_shape("--out", str(out))
         channel = -1 if attributes.get("layout", "").endswith("C") else 1
-        if len(shape) >= 3:
+        if len(shape) >= 2:
             attributes.setdefault("num_filter", str(shape[channel]))
         lines = describe_backwards(spec, spec.parse(attributes), shape)
     given = " ".join(f"{name}={value}" for name, value in attributes.items())
@@ -75,24 +70,14 @@ def describe_backwards(spec: OpSpec, param: ConvParam, output: Shape) -> list[st
     """
     layout = resolve_layout(param.layout, param.kernel)
     if len(output) != param.rank + 2:
-        raise ShapeError(
-            f"--out has {len(output)} axes, expected {param.rank + 2} for kernel={param.kernel}",
-            op=param.op,
-            argument="--out",
-            got=output,
-            expected=f"{param.rank + 2} axes",
-            fix="Give batch, channels and one size for each entry of kernel.",
-        )
+        got, expected = f"{len(output)} axes", f"{param.rank + 2} for kernel={param.kernel}"
+        fix = "Give batch, channels and one size for each entry of kernel."
+        raise refusal(ShapeError, "--out", got, expected, fix=fix, op=param.op, verb="has")
     batch, filters, *outs = layout.to_logical(output)
     if filters != param.num_filter:
-        raise ShapeError(
-            f"--out has {filters} channels, expected {param.num_filter} as num_filter says",
-            op=param.op,
-            argument="--out",
-            got=filters,
-            expected=param.num_filter,
-            fix=f"Pass num_filter={filters}, or leave it out.",
-        )
+        got, expected = f"{filters} channels", f"{param.num_filter} as num_filter says"
+        fix = f"Pass num_filter={filters}, or leave it out."
+        raise refusal(ShapeError, "--out", got, expected, fix=fix, op=param.op, verb="has")
     _infer(spec, param, layout.to_stored((batch, -1, *[-1] * param.rank)))  # the parameters' own errors come first
     ranges: list[Sizes] = []
     work = []
@@ -199,7 +184,9 @@ def _sizes(p: ConvParam, axis: int, out: int) -> tuple[Sizes, list[str]]:
     if not isinstance(p, DeconvolutionParam):
         low, high = geometry.conv_in_range(out, k, s, d, lo, hi)
         if out < 1 or high < 0:
-            raise _no_data(p, axis, out, f"it would need {high} = s*(o - 1) + K - lo - hi + s - 1", "at least 1")
+            least = max(1, geometry.conv_out(0, k, s, d, lo, hi))
+            why = f"it takes {high} = s*(o - 1) + K - lo - hi + s - 1" if out >= 1 else "the kernel must fit once"
+            raise _no_data(p, axis, out, why, f"at least {least}")
         lines = [
             _line("smallest", "s*(o - 1) + K - lo - hi", f"{s}*({out} - 1) + {_sum(span, ('-', lo), ('-', hi))}", low),
             _line("largest", "smallest + s - 1", f"{low} + {s} - 1", high),
@@ -223,14 +210,8 @@ def _sizes(p: ConvParam, axis: int, out: int) -> tuple[Sizes, list[str]]:
 
 
 def _no_data(p: ConvParam, axis: int, out: int, why: str, expected: str) -> ShapeError:
-    return ShapeError(
-        f"no data gives an output of {out} on axis {_axis_name(p, axis)}: {why}; expected {expected}",
-        op=p.op,
-        argument="--out",
-        got=out,
-        expected=expected,
-        fix="Change --out, or the parameters.",
-    )
+    where, fix = f"--out ({_axis_name(p, axis)})", "Change --out, or the parameters."
+    return refusal(ShapeError, where, out, f"{expected}: no data gives {out}", why, fix=fix, op=p.op)
 
 
 def _axis_name(p: ConvParam, axis: int) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnsupportedError
+from ..ops.refusal import refusal
 
 DPI = 100
 GAP, TOP, BOTTOM = 0.18, 0.52, 0.08
-TITLE, LINE, CHARACTER = 0.28, 0.165, 0.068
+TITLE, LINE, CHARACTER = 0.28, 0.165, 0.07
 """Inches: between pictures, above the first row, below the last; the height of a title and of a caption's line, and
 the width of its characters."""
 
@@ -37,12 +38,10 @@ def import_figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UnsupportedError(
-            "drawing needs matplotlib, which is not installed",
-            argument="plot",
-            got="no matplotlib",
-            expected="the extra mxconv[plot]",
-            fix="Run: python -m pip install 'mxconv[plot]'",
+        fix = "Run: python -m pip install 'mxconv[plot]'"
+        why = "pictures are drawn by it"
+        raise refusal(
+            UnsupportedError, "matplotlib", "not installed", "the extra mxconv[plot]", why, fix=fix
         ) from error
     return Figure
 
