@@ -40,14 +40,15 @@ def folder() -> Path:
     Raises: FileNotFoundError, if that is below a home folder and this user has none.
     """
     chosen = config.get("cache_dir")
-    if not chosen:
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
         import platformdirs
 
-        chosen = Path(platformdirs.user_cache_dir("mxconv")) / "kernels"
-    try:
-        return Path(chosen).expanduser()
+        # Versions of platformdirs differ in whether they leave a ~ that means nothing, or raise.
+        return (Path(platformdirs.user_cache_dir("mxconv")) / "kernels").expanduser()
     except RuntimeError as error:
-        raise FileNotFoundError(f"{chosen}: {error}") from error
+        raise FileNotFoundError(f"no folder for compiled kernels: {error}") from error
 
 
 def load(key: bytes) -> bytes | None:
