@@ -78,23 +78,25 @@ def test_mixed_arrays_name_the_cast(op: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("taps", [1, 2])
 @pytest.mark.parametrize("op", list(OPERATORS))
-def test_long_sums_of_bytes(op: str, dtype: str) -> None:
+def test_long_sums_of_bytes(op: str, dtype: str, taps: int) -> None:
     """The longest sum that is allowed is exact with the most extreme numbers; one product more is refused."""
     most = DTYPES[dtype].max_products
     assert most is not None
     worst = -128 if dtype == "int8" else 255
     call = getattr(mx.nd, op)
-    # a deconvolution of stride 2 and kernel 3 sums at most two taps
-    options = {"kernel": 2, "no_bias": False} if op == "Convolution" else {"kernel": 3, "stride": 2, "no_bias": False}
+    # a deconvolution of stride 2 and kernel 3 sums at most two taps, one of kernel 2 a single one
+    kernel = taps if op == "Convolution" else taps + 1
+    options = {"kernel": kernel, "no_bias": False} | ({"stride": 2} if op == "Deconvolution" else {})
     bias = np.full(1, 127 if dtype == "int8" else 255, dtype)
-    for channels in (most // 2, most // 2 + 1):
+    for channels in (most // taps, most // taps + 1):
         data = np.full((1, channels, 2), worst, dtype)
-        weight = np.full((1, channels, 2) if op == "Convolution" else (channels, 1, 3), worst, dtype)
-        if 2 * channels <= most:
+        weight = np.full((1, channels, kernel) if op == "Convolution" else (channels, 1, kernel), worst, dtype)
+        if taps * channels <= most:
             out = call(data, weight, bias, **options, num_filter=1).asnumpy()
             assert out.dtype == np.int32
-            assert out.max() == 2 * channels * worst * worst + int(bias[0])
+            assert out.max() == taps * channels * worst * worst + int(bias[0])
         else:
-            with pytest.raises(DTypeError, match=rf"{2 * channels} products .*at most {most}.*astype\('int16'\)"):
+            with pytest.raises(DTypeError, match=rf"{taps * channels} products .*at most {most}.*astype\('int16'\)"):
                 call(data, weight, bias, **options, num_filter=1)
