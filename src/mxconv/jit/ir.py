@@ -285,6 +285,11 @@ class Function:
             vector, f"shufflevector {vector} {first.ref}, {vector} poison, <{lanes} x i32> zeroinitializer"
         )
 
+    def mask_of_bits(self, bits: Value, lanes: int) -> Value:
+        """The mask of the lanes that the low bits of an i64 name."""
+        short = Type(f"i{lanes}")
+        return self.emit(I1.of(lanes), f"bitcast {short} {self.cast('trunc', bits, short).ref} to <{lanes} x i1>")
+
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """Lanes picked from two vectors, numbered through a and then b."""
         picks = ", ".join(f"i32 {i}" for i in lanes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .base import Algorithm, Verdict
+from .direct import Direct
 from .implicit_gemm import ImplicitGemm
 
-ALGORITHMS: tuple[Algorithm, ...] = (ImplicitGemm(),)
+ALGORITHMS: tuple[Algorithm, ...] = (Direct(), ImplicitGemm())
 
 __all__ = ["ALGORITHMS", "Algorithm", "Verdict"]

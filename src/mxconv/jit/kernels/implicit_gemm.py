@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import I1, I64, PTR, Function, Type, Value
+from ..ir import I1, I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
 from .correlation import AXIS, Correlation
@@ -205,7 +205,7 @@ class _Bundle(Correlation):
         with f.loop(0, count) as n:
             row = f.offset(rows, n * SEGMENT_ROW, I64)
             start = f.offset(source, f.load(I64, row), numbers.stored)
-            mask = inside & self.mask_of(f, f.load(I64, row, 1))
+            mask = inside & f.mask_of_bits(f.load(I64, row, 1), lanes)
             # The first segment also clears the other lanes; later ones leave them alone.
             fills = f.select(n.equals(0), f.constant(-1, mask.type), mask)
             with f.when(lane_step.equals(1)) as by_two, f.loop(0, channels) as c:
@@ -233,11 +233,6 @@ class _Bundle(Correlation):
             coord = f.load(I64.of(lanes), coords, a * block + v * lanes, aligned=True)
             inside.set(inside.get() & (coord + f.splat(offset, lanes)).below(f.splat(extent, lanes)))
         return inside.get()
-
-    def mask_of(self, f: Function, bits: Value) -> Value:
-        """The lanes that the low bits of an i64 name."""
-        short = Type(f"i{self.lanes}")
-        return f.emit(I1.of(self.lanes), f"bitcast {short} {f.cast('trunc', bits, short).ref} to <{self.lanes} x i1>")
 
     def spread_by_two(self, f: Function, mask: Value) -> list[Value]:
         """Masks of the two vectors in whose even elements the lanes of a stride-2 segment lie."""

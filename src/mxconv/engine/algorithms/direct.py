@@ -1,0 +1,198 @@
+"""direct: on a padded, phase-split copy of a box of the source (jit/kernels/direct.py).
+
+No value is packed once per tap as in implicit_gemm, so it is the choice where few result channels share the packing:
+grouped and depthwise convolutions, thin layers, and large kernels.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ... import config
+from ...jit import compiler
+from ...jit.kernels.blocks import Layout
+from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
+from ...jit.kernels.direct import ARGS, AXIS_STATE, ROW_LIST, RUN_LIST, STATE, Spec, emit_direct, segment_row
+from ...jit.kernels.gemm import Tile
+from ...jit.numbers import Numbers
+from ...jit.target import Target
+from ..plan import Plan, Step
+from ..problem import ConvProblem, Ints
+from ..threads import job_at
+from ..workspace import Ledger, address_of
+from .base import ACCEPTED, Verdict
+from .correlation import SLOTS, Roles, common_values, make_tables, roles_of, with_row_axis
+
+LAYOUT = Layout((*COMMON_ARGS, *ARGS))
+
+CHAIN = 256
+"""Products in one chain of additions."""
+MOST_ROWS = 16
+"""More result channels in a group than this pay for packing: implicit_gemm is faster."""
+STAGED_BYTES = 256 << 10
+"""What the staged copy of a box may take: a quarter of a common L2 cache."""
+LANE_BLOCK = 1024
+"""Most grid positions of a box on the lane axis."""
+
+
+def tile_for(target: Target, rows: int) -> Tile:
+    """Accumulators that fill the registers, with as many rows as there are channels to share a staged value."""
+    mr = 8 if target.registers >= 32 else 4
+    while mr > 1 and mr // 2 >= rows:
+        mr //= 2
+    if target.registers >= 32:
+        return Tile(mr, {8: 3, 4: 6, 2: 10, 1: 14}[mr])
+    return Tile(mr, {4: 3, 2: 5, 1: 8}[mr])
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """How the grid is cut, and what the largest box needs."""
+
+    block: Ints
+    staged: int
+    """Elements of one channel's staged copy."""
+    rows: int
+    runs: int
+    vectors: int
+
+
+def measure(roles: Roles, block: Ints, lanes: int, nv: int) -> Boxes:
+    """What a box of that size needs, at most over all phases."""
+    spans, grids, steps = [], [], []
+    for axis, length in zip(roles.axes, block, strict=True):
+        reach = max((p.taps[-1].offset - p.taps[0].offset for p in axis.phases if p.taps), default=0)
+        spans.append((length - 1) * axis.src_step + reach + 1)
+        steps.append(axis.src_step)
+        grids.append(-(-spans[-1] // axis.src_step))
+    staged = (math.prod(grids) + lanes) * math.prod(steps)
+    vectors = -(-((block[-2] - 1) * grids[-1] + block[-1]) // lanes)
+    return Boxes(block, staged, math.prod(spans[:-1]), math.prod(block[:-2]), -(-vectors // nv) * nv)
+
+
+def candidates(most: int, limit: int | None) -> Iterator[int]:
+    """Block sizes to consider on one axis: the whole, and halves of it."""
+    size = min(most, limit or most)
+    while size > 1:
+        yield size
+        size = -(-size // 2)
+    yield 1
+
+
+def choose_boxes(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int) -> Boxes:
+    """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
+    most = [max((p.count for p in axis.phases), default=0) for axis in roles.axes]
+    limit = config.get("block_pixels")
+    lane = min(most[-1], LANE_BLOCK, limit or LANE_BLOCK)
+    size = numbers.computed.itemsize * max(1, roles.channels)
+    # A box has several positions on the row axis and perhaps on the one before it; one on any axis further out.
+    planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]
+    best: tuple[float, Boxes] | None = None
+    tap_work = max(1, roles.most_taps) * -(-roles.rows // 8)
+    for plane, row in itertools.product(planes, candidates(most[-2], limit)):
+        sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
+        boxes = measure(roles, (*sizes, lane), lanes, nv)
+        if boxes.staged * size > STAGED_BYTES and any(n > 1 for n in sizes):
+            continue
+        tasks = samples * math.prod(-(-m // b) for m, b in zip(most, boxes.block, strict=True)) * roles.phases
+        work = 2.5 * boxes.staged / lanes + boxes.runs * boxes.vectors * (tap_work + 2) + 100
+        cost = work * -(-tasks // threads)
+        if best is None or cost < best[0]:
+            best = cost, boxes
+    assert best is not None
+    return best[1]
+
+
+@functools.cache
+def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
+    return compiler.compile_module(emit_direct(spec, target), target, f"{spec.name}_{target.name}")
+
+
+class Direct:
+    """Staged copy and offsets. See the module's docstring."""
+
+    name = "direct"
+
+    def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
+        if problem.direction == "backward_weight":
+            return Verdict(False, "direction backward_weight, needs forward or backward_data")
+        if problem.storage.kind == "complex":
+            return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
+        roles = roles_of(problem)
+        if roles.rows > MOST_ROWS:
+            return Verdict(False, f"{roles.rows} result channels a group, pays up to {MOST_ROWS}")
+        if roles.most_taps == 1:
+            return Verdict(False, "one tap a pixel, needs more to share the staged copy")
+        return ACCEPTED
+
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int) -> Plan:
+        p, roles = problem, with_row_axis(roles_of(problem))
+        numbers = Numbers.of(p.dtype)
+        lanes = target.lanes(numbers.computed.itemsize)
+        size = numbers.computed.itemsize
+        tile = tile_for(target, min(roles.rows, config.get("block_channels") or roles.rows))
+        chain = min(CHAIN, config.get("block_reduction") or CHAIN)
+        threads = threads if p.products >= config.get("parallel_threshold") else 1
+        boxes = choose_boxes(roles, numbers, lanes, tile.nv, threads, p.batch * p.groups)
+        most = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
+        blocks = math.prod(-(-n // b) for n, b in zip(most, boxes.block, strict=True))
+        others = p.batch * roles.phases * blocks
+        group_block = max(1, min(16, p.groups * others // (8 * threads)))
+        group_block = min(group_block, p.groups)
+        group_blocks = -(-p.groups // group_block)
+        row_groups = -(-roles.rows // tile.mr)
+        products = max(1, roles.channels * roles.most_taps)
+
+        scratch = Ledger()
+        state = len(STATE_NAMES) + len(STATE) + len(roles.axes) * (len(AXIS_STATE_NAMES) + len(AXIS_STATE))
+        scratch.book("state", 8 * state)
+        for name, bytes_ in (
+            ("at_rows", 8 * len(ROW_LIST) * boxes.rows),
+            ("at_runs", 8 * len(RUN_LIST) * boxes.runs),
+            ("at_offsets", 8 * products),
+            ("at_segments", 8 * segment_row(lanes) * boxes.vectors),
+            ("at_tile", tile.mr * tile.nv * lanes * size),
+            # Tiles read whole vectors from the last pixel's place on, and staged rows are stored as whole vectors.
+            ("at_staged", (boxes.staged * roles.channels + (tile.nv + 1) * lanes) * size),
+        ):
+            scratch.book(name, bytes_)
+        ledger = Ledger()
+        ledger.book("panels", p.groups * row_groups * tile.mr * roles.all_taps * roles.channels * size)
+        ledger.book("scratch", scratch.total * threads)
+
+        tables = make_tables(roles, boxes.block)
+        values = {
+            **common_values(p, roles, row_groups),
+            # One chunk: the packed weight lists its products tap by tap, each over all channels, as the offsets do.
+            "chain": 1 << 40,
+            "tile_chain": chain,
+            "group_block": group_block,
+            "group_blocks": group_blocks,
+            "blocks": blocks,
+            "run_tasks": others * group_blocks,
+            "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step,
+            "vectors_max": boxes.vectors,
+            "tables": address_of(tables),
+            "scratch_bytes": scratch.total,
+            **{name: scratch.entries[name][0] for name in ARGS if name in scratch.entries},
+        }
+        module = _kernels(Spec(p.dtype, tile), target)
+        return Plan(
+            problem=p,
+            algorithm=self.name,
+            blocks={"pixels": blocks, "channels": row_groups, "reduction": -(-products // chain)},
+            threads=threads,
+            steps=(
+                Step("pack_weight", job_at(module.address("pack_weight")), values["pack_tasks"]),
+                Step("run", job_at(module.address("run")), values["run_tasks"]),
+            ),
+            layout=LAYOUT,
+            arguments=LAYOUT.fill(values),
+            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            ledger=ledger,
+            keep=(tables, module),
+        )
