@@ -25,10 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.fault:
         faults.seed(options.fault)
+    from mxconv.engine import workspace
+
     from .compare import Mismatch
     from .random_problems import make_case, read_cases
-    from .run_case import run_case
+    from .run_case import guarded_allocate, run_case
 
+    workspace.Ledger.allocate = guarded_allocate
     for case in read_cases(options.file) if options.file else map(make_case, _numbers(options)):
         _say(str(case))
         try:

@@ -1,7 +1,7 @@
 """Faults to seed into mxconv, so that the random check is checked itself.
 
-A fault is a snippet of one module's source, which must occur there exactly once, and what stands there
-instead. It is applied while the module is imported, in a child process; nothing on disk changes.
+A fault is a snippet of source, which must occur exactly once in geometry, engine and jit together, and what stands
+there instead. It is applied while its module is imported, in a child process; nothing on disk changes.
 """
 
 from __future__ import annotations
@@ -10,22 +10,106 @@ import importlib.machinery
 import importlib.util
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+PLACES = ("geometry.py", "engine/**/*.py", "jit/**/*.py")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One mistake: in `module`, `mutated` stands in the place of `original`."""
+    """One mistake: `mutated` stands in the place of `original`."""
 
-    module: str
     original: str
     mutated: str
 
 
-FAULTS: dict[str, Fault] = {}
+FAULTS: dict[str, Fault] = {
+    # geometry
+    "pad: one sample less before": Fault("Tap(t, t * dilation - pad_lo)", "Tap(t, t * dilation - pad_lo + 1)"),
+    "dilation: ignored": Fault("Tap(t, t * dilation - pad_lo)", "Tap(t, t - pad_lo)"),
+    "phase: taps of its neighbour": Fault(
+        "by_residue.get(origin % stride, ())", "by_residue.get((origin + 1) % stride, ())"
+    ),
+    "phase: one position less": Fault("(size - origin + stride - 1) // stride,", "(size - origin) // stride,"),
+    "phase: one position more": Fault("(size - origin + stride - 1) // stride,", "(size - origin) // stride + 1,"),
+    # the front door
+    "byte order: ignored": Fault("array.dtype.isnative and array.flags", "array.flags"),
+    # tables, strides, blocks
+    "group offset of the source": Fault(
+        '"src_group": src[1] * roles.channels', '"src_group": src[1] * (roles.channels + 1)'
+    ),
+    "group offset of the weight": Fault('"w_group": roles.w_group', '"w_group": roles.w_row'),
+    "stride of the wrong axis": Fault('"src_stride": roles.src_strides[a]', '"src_stride": roles.src_strides[a - 1]'),
+    "step of the destination": Fault('"dst_step": axis.dst_step', '"dst_step": axis.src_step'),
+    "tap table: phases overlap": Fault(
+        "lists += (phase.origin, phase.count, first, len(phase.taps))",
+        "lists += (phase.origin, phase.count, max(0, first - 1), len(phase.taps))",
+    ),
+    "extent: one sample too many is read": Fault(
+        '"extent": roles.src_spatial[a]', '"extent": roles.src_spatial[a] + 1'
+    ),
+    "block bound: the last pixels": Fault(
+        "pixel_blocks = -(-roles.pixels // (block_panels * nr))",
+        "pixel_blocks = -(-(roles.pixels - 1) // (block_panels * nr))",
+    ),
+    "block bound: the last channels": Fault(
+        "row_blocks = -(-row_groups // block_rows)", "row_blocks = max(1, row_groups // block_rows)"
+    ),
+    # the kernel
+    "tail mask: one lane more is written": Fault(
+        "mask = f.lane_numbers(lanes) < f.splat(", "mask = f.lane_numbers(lanes) <= f.splat("
+    ),
+    "tail mask: one lane less is written": Fault("f.splat(pixels - f.args[", "f.splat(pixels - 1 - f.args["),
+    "tail rows: written beyond the last": Fault(
+        "own_rows = f.smaller(rows - row_0, own_groups * mr)", "own_rows = own_groups * mr"
+    ),
+    "tail rows: one weight too many is read": Fault("rows - first > i, place", "rows - first >= i, place"),
+    "in place: one vector too many is read": Fault(
+        "(pixels - first) // self.nr * in_place", "(pixels - first + (self.nr - 1)) // self.nr * in_place"
+    ),
+    "chunks: the last one is not shortened": Fault(
+        "c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)\n                        k =",
+        "c1, t1 = c0 + chunk_c, f.smaller(t0 + chunk_t, taps)\n                        k =",
+    ),
+    "chunks: an empty sum is left as it was": Fault(
+        "f.when(first_chunk.get().equals(1)),", "f.when(first_chunk.get().equals(2)),"
+    ),
+    "segments: more than there is room for": Fault(
+        "few = (count.get() <= SEGMENTS)", "few = (count.get() <= 4 * SEGMENTS)"
+    ),
+    "segments: stride 2 reads the wrong half": Fault("half * lanes // 2 + i // 2", "i // 2"),
+    "epilogue: the bias of another block": Fault(
+        "f.offset(bias, (group * rows + row_0) * parts", "f.offset(bias, (group * rows) * parts"
+    ),
+    "second level: the first chain is added to rubbish": Fault(
+        'begins = f.args["first"].equals(1)', 'begins = f.args["first"].equals(2)'
+    ),
+    "complex: the sign of i squared": Fault("f.multiply_add(-a[1], b[1]", "f.multiply_add(a[1], b[1]"),
+    "conversion: unsigned as signed": Fault('"zext" if name.startswith("u") else "sext"', '"sext"'),
+    "conversion: halves rounded up": Fault("((bits >> 16) & 1) + 0x7FFF", "0x8000"),
+    "tasks: one too many": Fault(
+        'self.jump_if(self.compare("slt", task, count)', 'self.jump_if(self.compare("sle", task, count)'
+    ),
+}
 
 
 class StaleFault(Exception):
     """The snippet does not occur exactly once any more: the fault must be brought up to date."""
+
+
+def locate(fault: Fault) -> str:
+    """The name of the module that has the snippet.
+
+    Raises: StaleFault, unless there is exactly one such module, and the snippet occurs once in it.
+    """
+    root = Path(importlib.util.find_spec("mxconv").origin).parent
+    found = []
+    for path in (path for place in PLACES for path in sorted(root.glob(place))):
+        name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
+        found += [name] * path.read_text(encoding="utf-8").count(fault.original)
+    if len(found) != 1:
+        raise StaleFault(f"{fault.original!r} occurs {len(found)} times, expected once: {found}")
+    return found[0]
 
 
 class _MutatingLoader(importlib.machinery.SourceFileLoader):
@@ -36,35 +120,24 @@ class _MutatingLoader(importlib.machinery.SourceFileLoader):
         self._fault = fault
 
     def get_code(self, fullname: str):
-        return self.source_to_code(mutate(self.get_data(self.path).decode(), self._fault), self.path)
+        source = self.get_data(self.path).decode()
+        return self.source_to_code(source.replace(self._fault.original, self._fault.mutated), self.path)
 
 
 class _Finder:
-    def __init__(self, fault: Fault) -> None:
-        self._fault = fault
+    def __init__(self, module: str, fault: Fault) -> None:
+        self._module, self._fault = module, fault
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != self._fault.module:
+        if fullname != self._module:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         loader = _MutatingLoader(fullname, spec.origin, self._fault)
         return importlib.util.spec_from_file_location(fullname, spec.origin, loader=loader)
 
 
-def mutate(source: str, fault: Fault) -> str:
-    """The source with the fault in it.
-
-    Raises: StaleFault, unless the original snippet occurs exactly once.
-    """
-    found = source.count(fault.original)
-    if found != 1:
-        raise StaleFault(f"{fault.module} has {fault.original!r} {found} times, expected once")
-    return source.replace(fault.original, fault.mutated)
-
-
 def seed(name: str) -> None:
-    """Seed a fault; its module must not have been imported yet."""
-    fault = FAULTS[name]
-    if fault.module in sys.modules:
-        raise RuntimeError(f"{fault.module} is imported already: the fault {name!r} would have no effect")
-    sys.meta_path.insert(0, _Finder(fault))
+    """Seed a fault; mxconv must not have been imported yet."""
+    if "mxconv" in sys.modules:
+        raise RuntimeError(f"mxconv is imported already: the fault {name!r} would have no effect")
+    sys.meta_path.insert(0, _Finder(locate(FAULTS[name]), FAULTS[name]))

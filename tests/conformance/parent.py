@@ -10,7 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mxconv.engine.problem import ConvProblem
+
 from .random_problems import Case, parse
+
+
+def lane_distance(p: ConvProblem) -> str:
+    """How far apart neighbouring pixels of a result read: whole vectors, every other element, or gathered."""
+    step = p.stride[-1] if p.direction == "forward" else 1
+    return {1: "1", 2: "2"}.get(step * p.strides_of(p.inputs[0])[-1], "other")
 
 
 @dataclass
@@ -40,6 +48,8 @@ class Outcome:
             counter["direction", case.problem.direction] += 1
             counter["dtype", case.problem.dtype] += 1
             counter["api", case.api] += 1
+            counter["lanes", lane_distance(case.problem)] += 1
+            counter["window", "1x1" if set(case.problem.kernel) == {1} else "larger"] += 1
             if "algorithm" in record:
                 counter["algorithm", record["algorithm"]] += 1
         return counter

@@ -67,10 +67,10 @@ def make_case(number: int) -> Case:
     rng = random.Random(number)
     direction = rng.choice(("forward", "backward_data"))
     dtype = "float32" if rng.random() < 0.2 else rng.choice(tuple(DTYPES))
-    is_edge = rng.random() < 0.04
+    is_edge, is_pointwise = rng.random() < 0.04, rng.random() < 0.15
     least, most = (0, 1000) if is_edge else rng.choices(PRODUCTS, (3, 15, 47, 35))[0]
     while True:
-        problem = _problem(rng, direction, dtype, is_edge)
+        problem = _problem(rng, direction, dtype, is_edge, is_pointwise)
         shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
         if (
             least <= problem.products <= most
@@ -118,7 +118,7 @@ def _around(rng: random.Random, most: int = 2) -> int:
     return rng.choice((1, lanes - 1, lanes, lanes + 1, some * lanes - 1, some * lanes + 1))
 
 
-def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool) -> ConvProblem:
+def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool, is_pointwise: bool) -> ConvProblem:
     rank = rng.choices((1, 2, 3, 4, 5), (25, 35, 20, 10, 10))[0]
     kind = rng.random()
     if kind < 0.13:  # depthwise
@@ -132,16 +132,18 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool
         group_in = _around(rng) if rng.random() < 0.3 else rng.choice(FEW)
         group_out = _around(rng) if rng.random() < 0.5 else rng.choice(FEW)
     longest = {1: 7, 2: 7, 3: 5, 4: 3, 5: 3}[rank]
-    pointwise = rng.random() < 0.1
+    is_simple = is_pointwise and rng.random() < 0.7
     axes = []
     for axis in range(rank):
-        k = 1 if pointwise else rng.randint(1, longest)
+        k = 1 if is_pointwise else rng.randint(1, longest)
         s = rng.choice((1, 1, 1, 2, 3, 4)) if axis or rng.random() < 0.7 else rng.randint(1, 9)
         d = rng.choice((1, 1, 1, 2, 3))
         reach = geometry.dilated_kernel(k, d) - 1
         lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.6 else 0 for _ in range(2))
         if rng.random() < 0.12:
             lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (-3, reach + 2)))
+        if is_simple:  # a matrix product, with perhaps one pixel too many
+            s, (lo, hi) = 1, rng.choice(((0, 0), (0, 0), (0, 1), (1, 0)))
         wanted = _around(rng, 6 if rank == 1 else 3) if axis == rank - 1 else rng.randint(1, 6)
         if direction == "forward" or axis < rank - 1:  # the extent of y is wanted, else that of x
             low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)

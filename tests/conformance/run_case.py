@@ -11,6 +11,7 @@ import mxconv as mx
 from mxconv import config
 from mxconv.engine import planner
 from mxconv.engine.execute import convolve
+from mxconv.engine.workspace import ALIGNMENT, Ledger
 
 from .compare import Mismatch, compare, expect, tolerance
 from .guards import Guarded, Side
@@ -42,6 +43,24 @@ def run_case(case: Case) -> dict[str, Any]:
     if results[0] != results[1]:
         raise Mismatch(f"the two placements give different bits\n  case: {line}")
     return record
+
+
+class _Workspace:
+    """The memory of one run's workspace, freed with its last reference."""
+
+    def __init__(self, size: int) -> None:
+        self._guarded = Guarded((size,), np.dtype(np.uint8), (1,), "after")
+        self._guarded.array[...] = 0xFF  # NaN to every float
+        self.address = self._guarded.array.ctypes.data
+
+    def __del__(self) -> None:
+        self._guarded.free()
+
+
+def guarded_allocate(ledger: Ledger) -> tuple[_Workspace, int]:
+    """Stands in for Ledger.allocate: the workspace is poisoned, and leans on a protected page."""
+    workspace = _Workspace(-(-ledger.total // ALIGNMENT) * ALIGNMENT)
+    return workspace, workspace.address
 
 
 def _guard(stack: ExitStack, case: Case, name: str, side: Side) -> Guarded:

@@ -39,6 +39,8 @@ def test_random_problems(batch, environment):
     wanted = [("direction", d) for d in ("forward", "backward_data")]
     wanted += [("dtype", name) for name in DTYPES]
     wanted += [("api", api) for api in ("engine", "nd", "nd_last")]
+    wanted += [("lanes", distance) for distance in ("1", "2", "other")]
+    wanted += [("window", extent) for extent in ("1x1", "larger")]
     wanted += [("algorithm", a.name) for a in ALGORITHMS]
     too_few = {key: counts[key] for key in wanted if counts[key] < LEAST}
     assert not too_few, f"fewer than {LEAST} problems each: {too_few} of {dict(counts)}"
