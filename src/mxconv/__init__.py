@@ -17,7 +17,7 @@ except (ImportError, OSError) as error:
     raise ImportError(
         f"mxconv needs llvmlite, which could not be imported ({error}). Install it with `pip install llvmlite`. "
         "It has wheels for Linux with glibc (x86-64, aarch64), Windows (x86-64) and macOS; it has none for musl "
-        "(Alpine: use a glibc image, or conda), for 32-bit Pythons, and since 0.46 for macOS on Intel "
+        "(Alpine: use an image with glibc), for 32-bit Pythons, and since 0.46 for macOS on Intel "
         "(there: pip install 'llvmlite<=0.45.1')."
     ) from error
 
