@@ -21,8 +21,8 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(*headers: str) -> Table:
-    """An empty table with these headers; texts wrap inside their columns."""
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", leading=1)
+    """An empty table with these headers; texts wrap inside their columns, and no space is wasted."""
+    rows = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for header in headers:
         rows.add_column(header, overflow="fold")
     return rows

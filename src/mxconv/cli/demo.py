@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,8 @@ def run_demo(image: str | None, out: str) -> None:
         MofNCompleteColumn(),
         console=console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
     )
-    with bar:
+    with bar if sys.stderr.isatty() else nullcontext():
         task = bar.add_task("measuring the peak", total=10)
         peak = measure_peak("float32")
         steps = make_steps(photograph)
@@ -110,26 +110,26 @@ def make_folder(out: str) -> Path:
 
 def print_results(results: list[Measurement], peak: float, write: Callable[..., None]) -> None:
     """The table, and what its columns mean."""
-    rows = table("operator", "parameters", "shapes", "algorithm", "time\nfirst", "GFLOP/s\nof peak", "largest\nerror")
-    for name in ("time\nfirst", "GFLOP/s\nof peak", "largest\nerror"):
-        column = next(c for c in rows.columns if c.header == name)
+    right = ("time\nfirst", "GFLOP/s\nof peak", "largest\nerror")
+    rows = table("operator\nweight\nalgorithm", "parameters", "data\nweight\nresult", *right)
+    rows.leading = 1
+    for column in rows.columns[-len(right) :]:
         column.justify, column.no_wrap = "right", True
     for r in results:
         rows.add_row(
-            f"{r.step.op}\n{r.step.filter}",
+            f"{r.step.op}\n{r.step.filter}\n{r.algorithm}",
             r.step.parameters.replace(" ", "\n"),
             f"{_dims(r.step.data)}\n{_dims(r.step.weight)}\n{_dims(r.output)}",
-            f"{r.algorithm}\n{r.threads} thread{'s' if r.threads > 1 else ''}",
-            f"{_milliseconds(r.time)}\n{_milliseconds(r.first)}",
+            f"{_milliseconds(r.time)}\n{_milliseconds(r.first)}\n{r.threads} thread{'s' if r.threads > 1 else ''}",
             f"{r.flop_rate / 1e9:.1f}\n{r.share_of_peak:.1%}",
             f"{r.error:.1e}",
         )
-    write(rows)
+    write("", rows, sep="\n")
     write(
-        "shapes          data, weight, result\n"
-        "time, first     median after the first call; the first call, which compiles kernels or loads them\n"
-        f"of peak         of {peak / 1e9:.0f} GFLOP/s for each thread, measured with multiply-adds alone\n"
-        f"largest error   against float64, in the first, middle and last {WINDOW} x {WINDOW} pixels of the result\n"
+        "\n"
+        "time, first     median after the first call; the first call, with compiling\n"
+        f"of peak         of {peak / 1e9:.0f} GFLOP/s a thread, measured with multiply-adds alone\n"
+        f"largest error   against float64, in three windows of {WINDOW} x {WINDOW} pixels\n"
     )
 
 

@@ -115,6 +115,31 @@ def shape(
     run_shape(op, data=data, out=out, params=params or [])
 
 
+@app.command(short_help="Time problems on this machine.")
+def bench(
+    problems: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PROBLEM", help="A problem as one word, in quotes.", show_default=False),
+    ] = None,
+    suite: Annotated[str | None, typer.Option(metavar="FILE", help="A file of problems, NAME: PROBLEM each.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="PATTERN", help="Names to take, as 'r50_*'.")] = None,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds of about 0.05 s.")] = 9,
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads of one call.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="Write the numbers as JSON.")] = None,
+) -> None:
+    """Time the engine on problems in its own notation, or on a few well-known layers.
+
+    \b
+    Examples:
+      mxconv bench
+      mxconv bench "forward float32 n1 g1 c64->128 i56x56 k3x3 s2x2 p1x1" --threads 1
+      mxconv bench --suite benchmarks/suites/core.txt --only 'r50_*' --out r50.json
+    """
+    from .bench import run_bench
+
+    run_bench(problems or [], suite=suite, only=only, rounds=rounds, threads=threads, out=out)
+
+
 @app.command("config", short_help="Show every setting and its value.")
 def show_config() -> None:
     """Show every setting, its value now and where that comes from.

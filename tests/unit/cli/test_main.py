@@ -65,7 +65,7 @@ def test_interruption_and_lack_of_memory(
     monkeypatch.setattr("mxconv.cli.knobs.run_config", fail)
     answer = mxconv("config")
     assert answer.status == status
-    assert answer.err.count("\n") <= 1
+    assert answer.err.strip() in ("", "mxconv: stopped", "mxconv: out of memory: 9 TB")
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
