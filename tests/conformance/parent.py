@@ -39,7 +39,7 @@ class Outcome:
         if self.returncode == 0:
             return ""
         end = f"signal {-self.returncode}" if self.returncode < 0 else f"exit status {self.returncode}"
-        return f"{end} after {len(self.records)} cases\n{self.error or self.last}\n{self.stderr[-2000:]}"
+        return f"{end} after {len(self.records)} cases, in\n{self.last}\n{self.error}\n{self.stderr[-2000:]}"
 
     def count(self) -> Counter[tuple[str, str]]:
         """How many cases each algorithm, direction, dtype and api got."""

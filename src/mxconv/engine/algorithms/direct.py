@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from ... import config
 from ...jit import compiler
+from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
-from ...jit.kernels.direct import ARGS, AXIS_STATE, ROW_LIST, RUN_LIST, STATE, Spec, emit_direct, segment_row
+from ...jit.kernels.direct import ARGS, STATE, Spec, emit_direct, segment_row
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
@@ -27,7 +28,7 @@ from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict
 from .correlation import SLOTS, Roles, common_values, make_tables, roles_of, with_row_axis
 
-LAYOUT = Layout((*COMMON_ARGS, *ARGS))
+LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
 CHAIN = 256
 """Products in one chain of additions."""
@@ -125,6 +126,8 @@ class Direct:
         roles = roles_of(problem)
         if roles.rows > MOST_ROWS:
             return Verdict(False, f"{roles.rows} result channels a group, pays up to {MOST_ROWS}")
+        if not roles.pixels:
+            return Verdict(False, "no results, needs some")
         if roles.most_taps == 1:
             return Verdict(False, "one tap a pixel, needs more to share the staged copy")
         return ACCEPTED
@@ -148,11 +151,12 @@ class Direct:
         products = max(1, roles.channels * roles.most_taps)
 
         scratch = Ledger()
-        state = len(STATE_NAMES) + len(STATE) + len(roles.axes) * (len(AXIS_STATE_NAMES) + len(AXIS_STATE))
+        heads = len(STATE_NAMES) + len(staging.STATE) + len(STATE)
+        state = heads + len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
         scratch.book("state", 8 * state)
         for name, bytes_ in (
-            ("at_rows", 8 * len(ROW_LIST) * boxes.rows),
-            ("at_runs", 8 * len(RUN_LIST) * boxes.runs),
+            ("at_rows", 8 * len(staging.ROW_LIST) * boxes.rows),
+            ("at_runs", 8 * len(staging.RUN_LIST) * boxes.runs),
             ("at_offsets", 8 * products),
             ("at_segments", 8 * segment_row(lanes) * boxes.vectors),
             ("at_tile", tile.mr * tile.nv * lanes * size),
@@ -164,7 +168,7 @@ class Direct:
         ledger.book("panels", p.groups * row_groups * tile.mr * roles.all_taps * roles.channels * size)
         ledger.book("scratch", scratch.total * threads)
 
-        tables = make_tables(roles, boxes.block)
+        tables = make_tables(roles, boxes.block, [axis.src_step for axis in roles.axes])
         values = {
             **common_values(p, roles, row_groups),
             # One chunk: the packed weight lists its products tap by tap, each over all channels, as the offsets do.
@@ -178,7 +182,7 @@ class Direct:
             "vectors_max": boxes.vectors,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
-            **{name: scratch.entries[name][0] for name in ARGS if name in scratch.entries},
+            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
         module = _kernels(Spec(p.dtype, tile), target)
         return Plan(
