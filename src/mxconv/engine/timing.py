@@ -101,10 +101,10 @@ def alternate(
     """Time contestants in alternation; every one has its turn in every round.
 
     A turn starts with one call that does not count: it wakes sleeping threads and, in the first round, tells how many
-    calls fill `seconds` (at most `most_calls`, and the same number in each later round). Every other round runs
-    backwards, so that nobody always follows the same neighbour. After TRIAL_ROUNDS, who is more than `hopeless` times
-    slower than the fastest takes no further part. A contestant whose burst returns nothing has given up and is left
-    out of the result.
+    calls fill `seconds` (at most `most_calls`, and the same number in each later round; if one call does, later turns
+    need no waking). Every other round runs backwards, so that nobody always follows the same neighbour. After
+    TRIAL_ROUNDS, who is more than `hopeless` times slower than the fastest takes no further part. A contestant whose
+    burst returns nothing has given up and is left out of the result.
 
     Raises: ParamError, if `rounds` is less than 1.
     """
@@ -119,11 +119,12 @@ def alternate(
             limit = hopeless * min(fastest.values())
             running = [name for name in running if fastest[name] <= limit]
         for name in running if number % 2 == 0 else running[::-1]:
-            woken = bursts[name](1)
-            if woken:
-                calls.setdefault(name, calls_for(seconds, woken[0], most_calls))
-                samples = bursts[name](calls[name])
-            if woken and samples:
+            if calls.get(name) != 1:
+                woken = bursts[name](1)
+                if woken:
+                    calls.setdefault(name, calls_for(seconds, woken[0], most_calls))
+            samples = bursts[name](calls[name]) if name in calls else ()
+            if samples:
                 kept[name].append(tuple(samples))
             else:
                 del kept[name]

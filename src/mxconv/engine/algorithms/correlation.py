@@ -102,10 +102,13 @@ def with_row_axis(roles: Roles) -> Roles:
     )
 
 
-def make_tables(roles: Roles, blocks: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
+def make_tables(
+    roles: Roles, blocks: Sequence[int] | None = None, splits: Sequence[int] | None = None
+) -> npt.NDArray[np.int64]:
     """The axis, phase and tap tables in one array; offsets count its elements.
 
-    `blocks` is how many grid positions a block has on each axis, for algorithms that walk boxes of the grid.
+    `blocks` is how many grid positions a box has on each axis and `splits` in how many phases its staged copy lies,
+    for algorithms that walk boxes of the grid.
     """
     head = len(AXIS) * len(roles.axes)
     rows: list[int] = []
@@ -137,6 +140,7 @@ def make_tables(roles: Roles, blocks: Sequence[int] | None = None) -> npt.NDArra
             "tap_at": tap_at,
             "block": block,
             "blocks": -(-most // block),
+            "split": splits[a] if splits else 1,
         }
         rows += (row[name] for name in AXIS.names)
     return np.array(rows + lists, np.int64)

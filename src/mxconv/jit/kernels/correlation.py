@@ -34,7 +34,7 @@ COMMON_ARGS = (
 AXIS = Layout(
     (
         "extent", "src_stride", "src_step", "dst_stride", "dst_step", "w_stride", "phases", "taps",
-        "phase_at", "tap_at", "block", "blocks",
+        "phase_at", "tap_at", "block", "blocks", "split",
     )
 )  # fmt: skip
 PHASE_ROW = 4

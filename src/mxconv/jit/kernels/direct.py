@@ -1,14 +1,11 @@
 """Direct convolution on a staged copy: padded, split by stride phase, and read where it lies, tap by tap.
 
-A task is a box of a phase's grid, of one sample and a few groups. It copies the source box with its halo to scratch,
-zeros included, so that taps are plain offsets; positions along an axis with step q are stored as q phases, so that
-neighbours of the grid are neighbours in memory. Grid rows then follow each other at a fixed pitch, and the register
-tile runs over this *virtual* row of pixels, halo columns included, in lanes; what falls on a halo column is not stored.
+A task is a box of a phase's grid, of one sample and a few groups. In the staged copy (see staging.py) the box's rows
+follow each other at a fixed pitch, and the register tile runs over this *virtual* row of pixels, halo columns
+included, in lanes; what falls on a halo column is not stored.
 
 For each tile the sum runs over channels and taps through a table of offsets. No value is copied once per tap, so this
 pays where few result channels share a source value: grouped and depthwise convolutions above all.
-
-Staged layout, one plane a channel:   [phases of all axes][outer axes ...][row axis][lane axis]
 """
 
 from __future__ import annotations
@@ -17,23 +14,13 @@ from dataclasses import dataclass
 
 from ..ir import I1, I64, PTR, Function, Value, Variable
 from ..target import Target
-from .blocks import Layout
-from .correlation import AXIS, Correlation
 from .gemm import Tile, accumulate
+from .staging import RUN_LIST, Staging
 
-ARGS = (
-    "group_block", "group_blocks", "blocks", "dst_lane", "at_rows", "at_runs", "at_offsets", "at_segments",
-    "at_staged", "at_tile", "vectors_max", "tile_chain",
-)  # fmt: skip
-"""This algorithm's slots, after COMMON_ARGS."""
+ARGS = ("group_block", "group_blocks", "blocks", "dst_lane", "at_segments", "at_tile", "vectors_max", "tile_chain")
+"""This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
-STATE = ("empty", "plane", "rows", "runs", "vectors")
-AXIS_STATE = ("start", "length", "low", "span", "staged", "phase_staged")
-
-ROW_LIST = Layout(("source", "staged", "inside"))
-"""One staged row: where it comes from and goes to, and whether it lies in the image (else it is zeros)."""
-RUN_LIST = Layout(("staged", "dst"))
-"""One run of virtual pixels (all rows of a position on the outer axes): where it begins, in the copy and in dst."""
+STATE = ("vectors",)
 SEGMENT = 2
 
 
@@ -59,133 +46,15 @@ def emit_direct(spec: Spec, target: Target) -> str:
     return _Bundle(spec, target).module.text()
 
 
-class _Bundle(Correlation):
+class _Bundle(Staging):
     def __init__(self, spec: Spec, target: Target) -> None:
-        super().__init__(spec.dtype, spec.tile, target, ARGS, STATE, AXIS_STATE)
-        self.emit_select_block()
-        self.emit_list_rows()
-        self.emit_list_runs()
+        super().__init__(spec.dtype, spec.tile, target, ARGS, STATE, run_axes=2)
         self.emit_list_segments()
-        self.emit_list_offsets()
-        self.emit_stage_row()
         self.emit_tile()
         self.emit_store_tile()
         self.emit_run()
 
-    # ---- the box of a task
-
-    def emit_select_block(self) -> None:
-        """Decode a block number (last axis fastest) into the state: the box, its source interval, its staged layout."""
-        with self.module.function("select_block", args=PTR, state=PTR, block=I64) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = self.args.pointer(f, args, "tables")
-            (rank,) = self.args.read(f, args, "rank")
-            rest = f.variable(I64, f.args["block"])
-            size, empty = f.variable(I64, 1), f.variable(I64, 0)
-            with f.loop(0, rank) as i:
-                a = rank - 1 - i
-                block, blocks, step = self.axis(f, tables, a, "block", "blocks", "src_step")
-                mine = self.state_row(f, state, a)
-                count, tap_at, taps = self.axis_state.read(f, mine, "count", "tap_at", "taps")
-                start = (rest.get() % blocks) * block
-                rest.set(rest.get() // blocks)
-                length = f.smaller(block, count - start)
-                empty.set(empty.get() | f.cast("zext", length <= 0, I64))
-                # Taps are listed by rising offset, so the first and the last bound what is read.
-                last = f.larger(taps - 1, 0)
-                low = f.load(I64, f.offset(tables, tap_at, I64), 1)
-                high = f.load(I64, f.offset(tables, tap_at + last * 2, I64), 1)
-                span = (length - 1) * step + (high - low) + 1
-                self.put(f, mine, start=start, length=length, low=start * step + low, span=span, staged=size.get())
-                size.set(size.get() * ((span + step - 1) // step))
-            # A vector stored at the end of a phase may overhang; it must not reach into the next phase.
-            size.set(size.get() + self.lanes)
-            with f.loop(0, rank) as i:
-                a = rank - 1 - i
-                (step,) = self.axis(f, tables, a, "src_step")
-                self.put(f, self.state_row(f, state, a), phase_staged=size.get())
-                size.set(size.get() * step)
-            f.store(size.get(), state, self.state.index["plane"])
-            f.store(empty.get(), state, self.state.index["empty"])
-
-    def axis(self, f: Function, tables: Value, a: Value, *names: str) -> list[Value]:
-        return AXIS.read(f, self.axis_row(f, tables, a), *names)
-
-    def own(self, f: Function, state: Value, a: Value, *names: str) -> list[Value]:
-        return self.axis_state.read(f, self.state_row(f, state, a), *names)
-
-    def put(self, f: Function, row: Value, **values: Value) -> None:
-        for name, value in values.items():
-            f.store(value, row, self.axis_state.index[name])
-
-    def staged_place(self, f: Function, position: Value, step: Value, staged: Value, phase_staged: Value) -> Value:
-        """Where a position of an axis lies in the staged copy."""
-        return (position % step) * phase_staged + (position // step) * staged
-
-    # ---- lists made once a box
-
-    def emit_list_rows(self) -> None:
-        """Every staged row (all axes but the last), in ascending order of the source."""
-        with self.module.function("list_rows", args=PTR, state=PTR) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = self.args.pointer(f, args, "tables")
-            (rank,) = self.args.read(f, args, "rank")
-            rows = self.section(f, args, state, "at_rows")
-            total = f.variable(I64, 1)
-            with f.loop(0, rank - 1) as a:
-                total.set(total.get() * self.own(f, state, a, "span")[0])
-            rest, source, staged, inside = (f.variable(I64) for _ in range(4))
-            with f.loop(0, total.get()) as n:
-                rest.set(n)
-                source.set(0)
-                staged.set(0)
-                inside.set(1)
-                with f.loop(0, rank - 1) as i:
-                    a = rank - 2 - i
-                    extent, src_stride, step = self.axis(f, tables, a, "extent", "src_stride", "src_step")
-                    low, span, own, by_phase = self.own(f, state, a, "low", "span", "staged", "phase_staged")
-                    at = rest.get() % span
-                    rest.set(rest.get() // span)
-                    source.set(source.get() + (low + at) * src_stride)
-                    staged.set(staged.get() + self.staged_place(f, at, step, own, by_phase))
-                    inside.set(inside.get() & f.cast("zext", (low + at).below(extent), I64))
-                row = f.offset(rows, n * len(ROW_LIST), I64)
-                for name, cell in (("source", source), ("staged", staged), ("inside", inside)):
-                    f.store(cell.get(), row, ROW_LIST.index[name])
-            f.store(total.get(), state, self.state.index["rows"])
-
-    def emit_list_runs(self) -> None:
-        """Every position on the outer axes (all but row and lane)."""
-        with self.module.function("list_runs", args=PTR, state=PTR) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = self.args.pointer(f, args, "tables")
-            (rank,) = self.args.read(f, args, "rank")
-            runs = self.section(f, args, state, "at_runs")
-            total = f.variable(I64, 1)
-            with f.loop(0, rank - 2) as a:
-                total.set(total.get() * self.own(f, state, a, "length")[0])
-            rest, staged, dst = (f.variable(I64) for _ in range(3))
-            with f.loop(0, total.get()) as n:
-                rest.set(n)
-                staged.set(0)
-                dst.set(0)
-                with f.loop(0, rank - 2) as i:
-                    a = rank - 3 - i
-                    length, own = self.own(f, state, a, "length", "staged")
-                    at = rest.get() % length
-                    rest.set(rest.get() // length)
-                    staged.set(staged.get() + at * own)
-                    dst.set(dst.get() + self.destination(f, tables, state, a, at))
-                row = f.offset(runs, n * len(RUN_LIST), I64)
-                f.store(staged.get(), row, RUN_LIST.index["staged"])
-                f.store(dst.get(), row, RUN_LIST.index["dst"])
-            f.store(total.get(), state, self.state.index["runs"])
-
-    def destination(self, f: Function, tables: Value, state: Value, a: Value, at: Value) -> Value:
-        """The destination's offset of a position of the box on one axis."""
-        stride, step = self.axis(f, tables, a, "dst_stride", "dst_step")
-        origin, start = self.own(f, state, a, "origin", "start")
-        return (origin + (start + at) * step) * stride
+    # ---- which virtual pixels are real
 
     def emit_list_segments(self) -> None:
         """For each vector of a run: its segments of real pixels, one for each grid row that it meets."""
@@ -215,72 +84,6 @@ class _Bundle(Correlation):
                         count.set(count.get() + 1)
                 f.store(count.get(), own)
             f.store(vectors, state, self.state.index["vectors"])
-
-    def emit_list_offsets(self) -> None:
-        """The staged offset of every product of a tile, taps outermost, as the packed weight has them."""
-        with self.module.function("list_offsets", args=PTR, state=PTR) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = self.args.pointer(f, args, "tables")
-            rank, channels = self.args.read(f, args, "rank", "channels")
-            taps, plane = self.state.read(f, state, "taps", "plane")
-            table = self.section(f, args, state, "at_offsets")
-            unused, place = f.variable(I64, 0), f.variable(I64)
-            with f.loop(0, taps) as t:
-                f.call("select_tap", args, state, t, Value(f, PTR, unused.ref))
-                place.set(0)
-                with f.loop(0, rank) as a:
-                    (step,) = self.axis(f, tables, a, "src_step")
-                    names = ("offset", "low", "start", "staged", "phase_staged")
-                    offset, low, start, staged, by_phase = self.own(f, state, a, *names)
-                    at = offset + start * step - low
-                    place.set(place.get() + self.staged_place(f, at, step, staged, by_phase))
-                with f.loop(0, channels) as c:
-                    f.store(place.get() + c * plane, table, t * channels + c)
-
-    # ---- staging
-
-    def emit_stage_row(self) -> None:
-        """Copy one row of one channel, widened, to its staged place: with q phases, q rows of every q-th sample."""
-        numbers, lanes = self.numbers, self.lanes
-        stored = numbers.stored.of(lanes)
-        with self.module.function("stage_row", args=PTR, state=PTR, source=PTR, to=PTR, inside=I64) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = self.args.pointer(f, args, "tables")
-            (rank,) = self.args.read(f, args, "rank")
-            extent, stride, step = self.axis(f, tables, rank - 1, "extent", "src_stride", "src_step")
-            low, span, by_phase = self.own(f, state, rank - 1, "low", "span", "phase_staged")
-            width = extent * f.args["inside"]  # a row outside the image has no samples: all zeros
-            per_phase = (span + step - 1) // step
-
-            def masked(at: Value) -> Value:
-                """The vector of samples from coordinate `at` on; outside the image they are 0."""
-                number = f.lane_numbers(lanes) + f.splat(at, lanes)
-                mask = number.below(f.splat(width, lanes))
-                return f.masked_load(stored, f.offset(f.args["source"], at, stored), mask)
-
-            def put(value: Value, i: Value) -> None:
-                f.store(numbers.widen(f, value), f.args["to"], i)
-
-            near = stride.equals(1)
-            with f.when(near & step.equals(1)) as otherwise:
-                begin = f.smaller((f.larger(0 - low, 0) + (lanes - 1)) // lanes * lanes, span)
-                whole = f.larger(begin, f.smaller(f.larger(width - low, 0), span) // lanes * lanes)
-                with f.loop(0, begin, lanes) as i:
-                    put(masked(low + i), i)
-                with f.loop(begin, whole, lanes) as i:
-                    put(f.load(stored, f.args["source"], low + i), i)
-                with f.loop(whole, span, lanes) as i:
-                    put(masked(low + i), i)
-            with otherwise:
-                with f.when(near & step.equals(2)) as gathered, f.loop(0, per_phase, lanes) as i:
-                    pair = [masked(low + i * 2 + half * lanes) for half in range(2)]
-                    for phase in range(2):
-                        put(f.shuffle(pair[0], pair[1], range(phase, 2 * lanes, 2)), i + by_phase * phase)
-                with gathered, f.loop(0, step) as phase, f.loop(0, per_phase, lanes) as i:
-                    every = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(step, lanes)
-                    at = every + f.splat(low + phase, lanes)
-                    pointers = f.offset(f.args["source"], at * f.splat(stride, lanes), stored)
-                    put(f.gather(stored, pointers, at.below(f.splat(width, lanes))), i + phase * by_phase)
 
     # ---- the register tile
 
@@ -356,20 +159,14 @@ class _Bundle(Correlation):
             args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
             names = ("rows", "channels", "row_groups", "all_taps", "tile_chain")
             rows, channels, row_groups, all_taps, chain = self.args.read(f, args, *names)
-            strides = ("src_batch", "src_group", "src_channel", "dst_batch", "dst_group", "dst_channel")
-            src_batch, src_group, src_channel, dst_batch, dst_group, dst_channel = self.args.read(f, args, *strides)
+            strides = ("src_batch", "src_group", "dst_batch", "dst_group", "dst_channel")
+            src_batch, src_group, dst_batch, dst_group, dst_channel = self.args.read(f, args, *strides)
             src, dst, bias, panels = (self.args.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
-            taps, before, plane, staged_rows, runs, vectors = self.state.read(
-                f, state, "taps", "taps_before", "plane", "rows", "runs", "vectors"
-            )
-            sections = ("at_rows", "at_runs", "at_offsets", "at_segments", "at_staged", "at_tile")
-            row_list, run_list, offsets, segments, staged, c = (self.section(f, args, state, n) for n in sections)
+            taps, before, runs, vectors = self.state.read(f, state, "taps", "taps_before", "runs", "vectors")
+            sections = ("at_runs", "at_offsets", "at_segments", "at_staged", "at_tile")
+            run_list, offsets, segments, staged, c = (self.section(f, args, state, n) for n in sections)
             source = f.offset(src, sample * src_batch + group * src_group, numbers.stored)
-            with f.when(taps > 0), f.loop(0, channels) as channel, f.loop(0, staged_rows) as n:
-                entry = f.offset(row_list, n * len(ROW_LIST), I64)
-                from_, to, inside = ROW_LIST.read(f, entry, "source", "staged", "inside")
-                row = f.offset(source, channel * src_channel + from_, numbers.stored)
-                f.call("stage_row", args, state, row, f.offset(staged, channel * plane + to, numbers.computed), inside)
+            f.call("stage", args, state, source)
             total = taps * channels
             has_bias = f.emit(I1, f"icmp ne ptr {bias.ref}, null")
             panel_rows = all_taps * channels
