@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..dtypes import lookup
 from . import planner
-from .problem import ConvProblem
+from .problem import ConvProblem, Direction
 
 Array = npt.NDArray[Any]
 
 
+_ROLES: dict[Direction, tuple[str, str, str]] = {
+    "forward": ("x", "w", "y"),
+    "backward_data": ("y", "w", "x"),
+    "backward_weight": ("x", "y", "w"),
+}
+"""Which array of the forward convolution is given first, which second, and which is computed."""
+
+
 def convolve(
-    direction: Literal["forward", "backward_data"],
-    data: Array,
-    weight: Array,
+    direction: Direction,
+    first: Array,
+    second: Array,
     out: Array,
     bias: Array | None = None,
     *,
@@ -28,44 +36,45 @@ def convolve(
     pad_hi: Sequence[int],
     groups: int,
 ) -> None:
-    """Compute a convolution (or its data gradient) into `out`.
+    """Compute a convolution, or its gradient with respect to its data or its weight, into `out`.
 
-    Shapes: `forward`: data is x (batch, in_channels, *in_spatial), out is y (batch, out_channels, *out_spatial);
-    `backward_data`: data is y and out is x. weight (out_channels, in_channels // groups, *kernel) in both; bias has
-    one entry for each channel of `out`.
-    Dtypes: data, weight and bias share one of mxconv.dtypes; out has its result dtype.
+    With x (batch, in_channels, *in_spatial), w (out_channels, in_channels // groups, *kernel) and y (batch,
+    out_channels, *out_spatial) of the forward convolution: `forward` takes x and w and computes y, `backward_data`
+    takes y and w and computes x, `backward_weight` takes x and y and computes w. bias, in the first two directions,
+    has one entry for each channel of `out`.
+    Dtypes: all inputs share one of mxconv.dtypes; out has its result dtype.
 
     Any strides will do, negative and zero ones included, and `out` may overlap the inputs. Inputs that are unaligned,
     byte-swapped or have strides that are no whole number of elements are copied first.
     """
-    dtype = lookup(data.dtype)
+    dtype = lookup(first.dtype)
     assert dtype is not None
-    x_shape, y_shape = (data.shape, out.shape) if direction == "forward" else (out.shape, data.shape)
-    data, weight = _readable(data), _readable(weight)
-    arrays = {"w": weight}
+    inputs = [_readable(a) for a in (first, second)]
     if bias is not None:
-        arrays["bias"] = np.ascontiguousarray(_readable(bias))
+        inputs.append(np.ascontiguousarray(_readable(bias)))
     result = out
-    if not _is_plain(out) or 0 in out.strides or any(np.may_share_memory(out, a) for a in (data, *arrays.values())):
+    if not _is_plain(out) or 0 in out.strides or any(np.may_share_memory(out, a) for a in inputs):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
-    x, y = (data, result) if direction == "forward" else (result, data)
-    arrays |= {"x": x, "y": y}
+    arrays = dict(zip(_ROLES[direction], (*inputs[:2], result), strict=True))
+    x, w, y = arrays["x"], arrays["w"], arrays["y"]
+    if bias is not None:
+        arrays["bias"] = inputs[2]
     problem = ConvProblem(
         direction=direction,
         dtype=dtype.name,
-        batch=x_shape[0],
+        batch=x.shape[0],
         groups=groups,
-        in_channels=x_shape[1],
-        out_channels=y_shape[1],
-        in_spatial=x_shape[2:],
-        out_spatial=y_shape[2:],
-        kernel=weight.shape[2:],
+        in_channels=x.shape[1],
+        out_channels=y.shape[1],
+        in_spatial=x.shape[2:],
+        out_spatial=y.shape[2:],
+        kernel=w.shape[2:],
         stride=tuple(stride),
         dilation=tuple(dilation),
         pad_lo=tuple(pad_lo),
         pad_hi=tuple(pad_hi),
         x_strides=_element_strides(x),
-        w_strides=_element_strides(weight),
+        w_strides=_element_strides(w),
         y_strides=_element_strides(y),
         epilogue=() if bias is None else ("bias",),
     )

@@ -296,6 +296,22 @@ class Function:
         result = a.type.of(len(lanes))
         return self.emit(result, f"shufflevector {a.type} {a.ref}, {b.type} {b.ref}, <{len(lanes)} x i32> <{picks}>")
 
+    def transpose(self, rows: Sequence[Value]) -> list[Value]:
+        """The transpose of a square matrix of lanes, in registers: log2(lanes) rounds that exchange halves."""
+        n = rows[0].type.lanes
+        out = list(rows)
+        half = n // 2
+        while half:
+            # Of rows i and i + half, swap the upper right with the lower left blocks of that size.
+            low = [j if j % (2 * half) < half else n + j - half for j in range(n)]
+            high = [j + half if j % (2 * half) < half else n + j for j in range(n)]
+            for i in range(n):
+                if i % (2 * half) < half:
+                    a, b = out[i], out[i + half]
+                    out[i], out[i + half] = self.shuffle(a, b, low), self.shuffle(a, b, high)
+            half //= 2
+        return out
+
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
         """a*b + c, fused where the CPU can."""
         if a.type.is_float and self.module.target.has_fma:

@@ -60,10 +60,10 @@ class Roles:
 
 
 def roles_of(p: ConvProblem) -> Roles:
-    """The correlation that a forward or backward_data problem is."""
+    """The correlation that a problem is."""
     own_in, own_out = p.in_channels // p.groups, p.out_channels // p.groups
     by_out, by_in = p.w_strides[:2]
-    forward = p.direction == "forward"
+    forward = p.direction != "backward_data"
     axes = tuple(
         geometry.forward_axis(p.out_spatial[a], *p.axis(a)[:4])
         if forward
@@ -144,6 +144,28 @@ def make_tables(
         }
         rows += (row[name] for name in AXIS.names)
     return np.array(rows + lists, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What the staged copy of a box takes, at most over all phases."""
+
+    staged: int
+    """Elements of one channel."""
+    rows: int
+    """Staged rows: all source positions of the leading axes."""
+    pitch: int
+    """Elements from one row to the next."""
+
+
+def measure_box(roles: Roles, block: Sequence[int], splits: Sequence[int], lanes: int) -> Box:
+    """The staged copy of a box with so many grid positions on each axis (see jit/kernels/staging.py)."""
+    spans = []
+    for axis, length in zip(roles.axes, block, strict=True):
+        reach = max((p.taps[-1].offset - p.taps[0].offset for p in axis.phases if p.taps), default=0)
+        spans.append((length - 1) * axis.src_step + reach + 1)
+    grids = [-(-span // split) for span, split in zip(spans, splits, strict=True)]
+    return Box((math.prod(grids) + lanes) * math.prod(splits), math.prod(spans[:-1]), grids[-1])
 
 
 def common_values(p: ConvProblem, roles: Roles, row_groups: int) -> Mapping[str, int]:

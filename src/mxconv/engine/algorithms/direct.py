@@ -26,7 +26,7 @@ from ..problem import ConvProblem, Ints
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict
-from .correlation import SLOTS, Roles, common_values, make_tables, roles_of, with_row_axis
+from .correlation import SLOTS, Box, Roles, common_values, make_tables, measure_box, roles_of, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -51,28 +51,20 @@ def tile_for(target: Target, rows: int) -> Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Boxes:
-    """How the grid is cut, and what the largest box needs."""
+class Cut:
+    """How the grid is cut into boxes, and what the largest box needs."""
 
     block: Ints
-    staged: int
-    """Elements of one channel's staged copy."""
-    rows: int
+    box: Box
     runs: int
     vectors: int
 
 
-def measure(roles: Roles, block: Ints, lanes: int, nv: int) -> Boxes:
-    """What a box of that size needs, at most over all phases."""
-    spans, grids, steps = [], [], []
-    for axis, length in zip(roles.axes, block, strict=True):
-        reach = max((p.taps[-1].offset - p.taps[0].offset for p in axis.phases if p.taps), default=0)
-        spans.append((length - 1) * axis.src_step + reach + 1)
-        steps.append(axis.src_step)
-        grids.append(-(-spans[-1] // axis.src_step))
-    staged = (math.prod(grids) + lanes) * math.prod(steps)
-    vectors = -(-((block[-2] - 1) * grids[-1] + block[-1]) // lanes)
-    return Boxes(block, staged, math.prod(spans[:-1]), math.prod(block[:-2]), -(-vectors // nv) * nv)
+def cut_into(roles: Roles, block: Ints, lanes: int, nv: int) -> Cut:
+    """What boxes of that size need; vectors of virtual pixels are rounded up to whole tiles."""
+    box = measure_box(roles, block, [axis.src_step for axis in roles.axes], lanes)
+    vectors = -(-((block[-2] - 1) * box.pitch + block[-1]) // lanes)
+    return Cut(block, box, math.prod(block[:-2]), -(-vectors // nv) * nv)
 
 
 def candidates(most: int, limit: int | None) -> Iterator[int]:
@@ -84,7 +76,7 @@ def candidates(most: int, limit: int | None) -> Iterator[int]:
     yield 1
 
 
-def choose_boxes(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int) -> Boxes:
+def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int) -> Cut:
     """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
     most = [max((p.count for p in axis.phases), default=0) for axis in roles.axes]
     limit = config.get("block_pixels")
@@ -92,18 +84,18 @@ def choose_boxes(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: i
     size = numbers.computed.itemsize * max(1, roles.channels)
     # A box has several positions on the row axis and perhaps on the one before it; one on any axis further out.
     planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]
-    best: tuple[float, Boxes] | None = None
+    best: tuple[float, Cut] | None = None
     tap_work = max(1, roles.most_taps) * -(-roles.rows // 8)
     for plane, row in itertools.product(planes, candidates(most[-2], limit)):
         sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
-        boxes = measure(roles, (*sizes, lane), lanes, nv)
-        if boxes.staged * size > STAGED_BYTES and any(n > 1 for n in sizes):
+        cut = cut_into(roles, (*sizes, lane), lanes, nv)
+        if cut.box.staged * size > STAGED_BYTES and any(n > 1 for n in sizes):
             continue
-        tasks = samples * math.prod(-(-m // b) for m, b in zip(most, boxes.block, strict=True)) * roles.phases
-        work = 2.5 * boxes.staged / lanes + boxes.runs * boxes.vectors * (tap_work + 2) + 100
+        tasks = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
+        work = 2.5 * cut.box.staged / lanes + cut.runs * cut.vectors * (tap_work + 2) + 100
         cost = work * -(-tasks // threads)
         if best is None or cost < best[0]:
-            best = cost, boxes
+            best = cost, cut
     assert best is not None
     return best[1]
 
@@ -140,9 +132,9 @@ class Direct:
         tile = tile_for(target, min(roles.rows, config.get("block_channels") or roles.rows))
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         threads = threads if p.products >= config.get("parallel_threshold") else 1
-        boxes = choose_boxes(roles, numbers, lanes, tile.nv, threads, p.batch * p.groups)
+        cut = choose_cut(roles, numbers, lanes, tile.nv, threads, p.batch * p.groups)
         most = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
-        blocks = math.prod(-(-n // b) for n, b in zip(most, boxes.block, strict=True))
+        blocks = math.prod(-(-n // b) for n, b in zip(most, cut.block, strict=True))
         others = p.batch * roles.phases * blocks
         group_block = max(1, min(16, p.groups * others // (8 * threads)))
         group_block = min(group_block, p.groups)
@@ -155,20 +147,20 @@ class Direct:
         state = heads + len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
         scratch.book("state", 8 * state)
         for name, bytes_ in (
-            ("at_rows", 8 * len(staging.ROW_LIST) * boxes.rows),
-            ("at_runs", 8 * len(staging.RUN_LIST) * boxes.runs),
+            ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
+            ("at_runs", 8 * len(staging.RUN_LIST) * cut.runs),
             ("at_offsets", 8 * products),
-            ("at_segments", 8 * segment_row(lanes) * boxes.vectors),
+            ("at_segments", 8 * segment_row(lanes) * cut.vectors),
             ("at_tile", tile.mr * tile.nv * lanes * size),
             # Tiles read whole vectors from the last pixel's place on, and staged rows are stored as whole vectors.
-            ("at_staged", (boxes.staged * roles.channels + (tile.nv + 1) * lanes) * size),
+            ("at_staged", (cut.box.staged * roles.channels + (tile.nv + 1) * lanes) * size),
         ):
             scratch.book(name, bytes_)
         ledger = Ledger()
         ledger.book("panels", p.groups * row_groups * tile.mr * roles.all_taps * roles.channels * size)
         ledger.book("scratch", scratch.total * threads)
 
-        tables = make_tables(roles, boxes.block, [axis.src_step for axis in roles.axes])
+        tables = make_tables(roles, cut.block, [axis.src_step for axis in roles.axes])
         values = {
             **common_values(p, roles, row_groups),
             # One chunk: the packed weight lists its products tap by tap, each over all channels, as the offsets do.
@@ -179,7 +171,7 @@ class Direct:
             "blocks": blocks,
             "run_tasks": others * group_blocks,
             "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step,
-            "vectors_max": boxes.vectors,
+            "vectors_max": cut.vectors,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},

@@ -60,6 +60,8 @@ class Correlation:
         args: Sequence[str],
         state: Sequence[str] = (),
         axis_state: Sequence[str] = (),
+        *,
+        packs_weight: bool = True,
     ) -> None:
         self.numbers = Numbers.of(dtype)
         self.tile = tile
@@ -72,7 +74,8 @@ class Correlation:
         self.module = Module(target)
         self.emit_select_phase()
         self.emit_select_tap()
-        self.emit_pack_weight()
+        if packs_weight:
+            self.emit_pack_weight()
 
     # ---- addresses
 

@@ -44,8 +44,11 @@ class Staging(Correlation):
         state: Sequence[str] = (),
         *,
         run_axes: int,
+        packs_weight: bool = True,
     ) -> None:
-        super().__init__(dtype, tile, target, (*SECTIONS, *args), (*STATE, *state), AXIS_STATE)
+        super().__init__(
+            dtype, tile, target, (*SECTIONS, *args), (*STATE, *state), AXIS_STATE, packs_weight=packs_weight
+        )
         self.run_axes = run_axes
         self.emit_select_block()
         self.emit_list_rows()

@@ -1,0 +1,141 @@
+"""direct_weight: the weight gradient, one box of pixels after the other (jit/kernels/direct_weight.py).
+
+Boxes are dealt to a fixed number of slices, whose sums are added at the end in a fixed order: so the bits do not
+depend on how many threads share the slices.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from ... import config
+from ...jit import compiler
+from ...jit.kernels import staging
+from ...jit.kernels.blocks import Layout
+from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
+from ...jit.kernels.direct_weight import ARGS, Spec, emit_direct_weight
+from ...jit.kernels.gemm import Tile
+from ...jit.numbers import Numbers
+from ...jit.target import Target
+from ..plan import Plan, Step
+from ..problem import ConvProblem
+from ..threads import job_at
+from ..workspace import Ledger, address_of
+from .base import ACCEPTED, Verdict
+from .correlation import Roles, common_values, make_tables, measure_box, roles_of, with_row_axis
+
+LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
+
+CHAIN = 256
+"""Most pixels in a box: products in one chain of additions."""
+SLICES = 8
+"""Most slices, each with sums of its own."""
+PARTIAL_BYTES = 64 << 20
+"""What the sums of all slices may take together; there is always one slice."""
+
+
+def tile_for(target: Target, lanes: int, rows: int) -> Tile:
+    """Accumulators that fill the registers, no wider than the result channels, and few enough source pointers."""
+    widest = 4 if target.registers >= 32 else 2
+    nv = max(1, min(widest, -(-rows // lanes)))
+    return Tile(6 if nv == widest else 8, nv)
+
+
+def box_of(roles: Roles, most: int) -> tuple[int, ...]:
+    """As many grid positions as a chain may have: whole rows first, then rows, then planes."""
+    block = []
+    for axis in reversed(roles.axes):
+        count = max((phase.count for phase in axis.phases), default=0)
+        block.append(max(1, min(count, most)))
+        most //= block[-1]
+    return tuple(reversed(block))
+
+
+@functools.cache
+def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
+    return compiler.compile_module(emit_direct_weight(spec, target), target, f"{spec.name}_{target.name}")
+
+
+class DirectWeight:
+    """Panels of dy times scalars of x. See the module's docstring."""
+
+    name = "direct_weight"
+
+    def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
+        if problem.direction != "backward_weight":
+            return Verdict(False, f"direction {problem.direction}, needs backward_weight")
+        if problem.storage.kind == "complex":
+            return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
+        return ACCEPTED
+
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int) -> Plan:
+        p, roles = problem, with_row_axis(roles_of(problem))
+        numbers = Numbers.of(p.dtype)
+        size = numbers.computed.itemsize
+        lanes = target.lanes(size)
+        tile = tile_for(target, lanes, min(roles.rows, config.get("block_channels") or roles.rows))
+        nr = tile.nv * lanes
+        chain = min(CHAIN, config.get("block_reduction") or CHAIN, config.get("block_pixels") or CHAIN)
+        threads = threads if p.products >= config.get("parallel_threshold") else 1
+        block = box_of(roles, chain)
+        box = measure_box(roles, block, [1] * len(roles.axes), lanes)
+        counts = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
+        blocks = math.prod(-(-n // b) for n, b in zip(counts, block, strict=True))
+        pairs = roles.channels * roles.most_taps
+        panels, pair_groups = -(-roles.rows // nr), -(-pairs // tile.mr)
+        partial_size = panels * pair_groups * tile.mr * nr
+        boxes = p.batch * blocks
+        slices = max(1, min(SLICES, boxes, PARTIAL_BYTES // max(1, partial_size * p.groups * size)))
+        slice_boxes = -(-boxes // slices)
+
+        scratch = Ledger()
+        heads = len(STATE_NAMES) + len(staging.STATE)
+        axes = len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
+        scratch.book("state", 8 * (heads + axes))
+        runs = math.prod(block[:-1])
+        for name, bytes_ in (
+            ("at_rows", 8 * len(staging.ROW_LIST) * box.rows),
+            ("at_runs", 8 * len(staging.RUN_LIST) * runs),
+            ("at_offsets", 8 * pair_groups * tile.mr),
+            ("at_staged", (box.staged * roles.channels + lanes) * size),
+            ("at_panel", panels * runs * block[-1] * nr * size),
+        ):
+            scratch.book(name, bytes_)
+        ledger = Ledger()
+        ledger.book("partial", slices * p.groups * partial_size * size)
+        ledger.book("scratch", scratch.total * threads)
+
+        tables = make_tables(roles, block)
+        values = {
+            **common_values(p, roles, 0),
+            "blocks": blocks,
+            "boxes": boxes,
+            "slices": slices,
+            "slice_boxes": slice_boxes,
+            "run_tasks": slices * p.groups,
+            "panels_of_rows": panels,
+            "pair_groups": pair_groups,
+            "partial_size": partial_size,
+            "add_tasks": pairs * p.groups,
+            "dst_lane": roles.dst_strides[-1],
+            "tables": address_of(tables),
+            "scratch_bytes": scratch.total,
+            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+        }
+        module = _kernels(Spec(p.dtype, tile), target)
+        return Plan(
+            problem=p,
+            algorithm=self.name,
+            blocks={"pixels": blocks, "channels": panels, "reduction": boxes},
+            threads=threads,
+            steps=(
+                Step("run", job_at(module.address("run")), values["run_tasks"]),
+                Step("add_slices", job_at(module.address("add_slices")), values["add_tasks"]),
+            ),
+            layout=LAYOUT,
+            arguments=LAYOUT.fill(values),
+            addresses={"src": "x", "dst": "y", "w": "w", "partial": "partial", "scratch": "scratch"},
+            ledger=ledger,
+            keep=(tables, module),
+        )

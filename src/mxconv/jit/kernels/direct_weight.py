@@ -1,0 +1,242 @@
+"""Direct weight gradient: dw[o, c, t] = sum over samples and pixels of dy[o, p] * x[c, p*stride + offset_t].
+
+Result channels o lie in lanes. A box of pixels is one chain of the sum: dy is transposed to panels [pixel][o], x is
+staged with its padding in the source's order, and the register tile multiplies a panel's vectors by scalars of x, one
+for each of `mr` pairs (c, t), read at a plain offset; so strides and dilations cost nothing. Each chain is added to
+sums in memory, of which every slice of the pixels has its own; a last job adds the slices, always in the same order.
+
+Sums:   partial[group][slice][panel of o][mr-group of (t, c)][mr][nr]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import I64, PTR, Function, Value
+from ..target import Target
+from .correlation import AXIS
+from .gemm import Tile, accumulate
+from .staging import RUN_LIST, Staging
+
+ARGS = (
+    "blocks", "slices", "slice_boxes", "boxes", "panels_of_rows", "pair_groups", "at_panel", "partial", "partial_size",
+    "add_counter", "add_tasks", "dst_lane",
+)  # fmt: skip
+"""This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the code is specialised on."""
+
+    dtype: str
+    tile: Tile
+
+    @property
+    def name(self) -> str:
+        return f"direct_weight_{self.dtype}_{self.tile.mr}x{self.tile.nv}"
+
+
+def emit_direct_weight(spec: Spec, target: Target) -> str:
+    """The bundle's IR: exported functions `run(args, worker)` and then `add_slices(args, worker)`."""
+    return _Bundle(spec, target).module.text()
+
+
+class _Bundle(Staging):
+    def __init__(self, spec: Spec, target: Target) -> None:
+        super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=1, packs_weight=False)
+        self.emit_transpose_block()
+        self.emit_pack_panels()
+        self.emit_tile()
+        self.emit_run_box()
+        self.emit_run()
+        self.emit_add_slices()
+
+    # ---- dy in panels [panel of o][pixel][nr]
+
+    def emit_transpose_block(self) -> None:
+        """One vector of pixels of one vector of channels: to[pixel * nr + channel], zeros beyond `rows` channels."""
+        numbers, lanes = self.numbers, self.lanes
+        stored = numbers.stored.of(lanes)
+        with self.module.function("transpose_block", args=PTR, dy=PTR, to=PTR, pixels=I64, rows=I64) as f:
+            dy, to, pixels, rows = (f.args[n] for n in ("dy", "to", "pixels", "rows"))
+            channel, lane = self.args.read(f, f.args["args"], "dst_channel", "dst_lane")
+            valid = f.lane_numbers(lanes) < f.splat(rows, lanes)
+            with f.when(lane.equals(1)) as otherwise:
+                mask = f.lane_numbers(lanes) < f.splat(pixels, lanes)
+                read = []
+                for i in range(lanes):
+                    exists = f.splat(f.constant(i, I64) < rows, lanes)
+                    read.append(f.masked_load(stored, f.offset(dy, channel * i, stored), mask & exists))
+                for i, column in enumerate(f.transpose([numbers.widen(f, r) for r in read])):
+                    with f.when(pixels > i):
+                        f.store(column, to, i * self.nr, aligned=True)
+            with otherwise, f.loop(0, pixels) as pixel:
+                at = f.offset(dy, pixel * lane, stored)
+                place = f.offset(to, pixel * self.nr, numbers.computed)
+                with f.when(channel.equals(1)) as apart:
+                    f.store(numbers.widen(f, f.masked_load(stored, at, valid)), place, aligned=True)
+                with apart:
+                    pointers = f.offset(at, f.lane_numbers(lanes) * f.splat(channel, lanes), stored)
+                    f.store(numbers.widen(f, f.gather(stored, pointers, valid)), place, aligned=True)
+
+    def emit_pack_panels(self) -> None:
+        """dy of a box, transposed; `dy` is the group's first element of the sample."""
+        numbers, lanes = self.numbers, self.lanes
+        with self.module.function("pack_panels", args=PTR, state=PTR, dy=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            rank, rows, panels, channel, lane = self.args.read(
+                f, args, "rank", "rows", "panels_of_rows", "dst_channel", "dst_lane"
+            )
+            tables = self.args.pointer(f, args, "tables")
+            run_list, to = self.section(f, args, state, "at_runs"), self.section(f, args, state, "at_panel")
+            (runs,) = self.state.read(f, state, "runs")
+            (columns,) = self.own(f, state, rank - 1, "length")
+            first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
+            size = runs * columns * self.nr
+            with f.loop(0, panels * self.tile.nv) as v, f.loop(0, runs) as r, f.loop(0, columns, lanes) as q:
+                (at_dst,) = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), "dst")
+                row = v * lanes
+                at = row * channel + at_dst + first_lane + q * lane
+                place = (v // self.tile.nv) * size + (r * columns + q) * self.nr + (v % self.tile.nv) * lanes
+                f.call(
+                    "transpose_block",
+                    args,
+                    f.offset(f.args["dy"], at, numbers.stored),
+                    f.offset(to, place, numbers.computed),
+                    f.smaller(columns - q, lanes),
+                    rows - row,
+                )
+
+    # ---- the register tile
+
+    def emit_tile(self) -> None:
+        """sums[mr][nr] += over runs and columns of x[offsets[i] + run + column*step] * panel[pixel][nr]: one chain."""
+        numbers, lanes, tile = self.numbers, self.lanes, self.tile
+        with self.module.function(
+            "tile", runs=I64, run_list=PTR, columns=I64, step=I64, offsets=PTR, staged=PTR, panel=PTR, sums=PTR
+        ) as f:
+            cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
+            sources = [
+                f.offset(f.args["staged"], f.load(I64, f.args["offsets"], i), numbers.computed) for i in range(tile.mr)
+            ]
+            panel = f.variable(PTR, f.args["panel"])
+            with f.loop(0, f.args["runs"]) as r:
+                (begin,) = RUN_LIST.read(f, f.offset(f.args["run_list"], r * len(RUN_LIST), I64), "staged")
+                at = f.variable(I64)
+                at.set(begin)
+                with f.loop(0, f.args["columns"]):
+                    here = panel.get()
+                    vectors = [f.load(self.vector, here, j * lanes, aligned=True) for j in range(tile.nv)]
+                    for i in range(tile.mr):
+                        sample = f.splat(f.load(numbers.computed, sources[i], at.get()), lanes)
+                        for j in range(tile.nv):
+                            accumulate([cells[i][j]], [sample], [vectors[j]])
+                    panel.set(f.offset(here, self.nr, numbers.computed))
+                    at.set(at.get() + f.args["step"])
+            for i in range(tile.mr):
+                for j in range(tile.nv):
+                    place = i * self.nr + j * lanes
+                    so_far = f.load(self.vector, f.args["sums"], place, aligned=True)
+                    f.store(so_far + cells[i][j].get(), f.args["sums"], place, aligned=True)
+
+    # ---- drivers
+
+    def emit_run_box(self) -> None:
+        """Add one box of one sample and group to the sums of a slice."""
+        numbers, tile = self.numbers, self.tile
+        with self.module.function("run_box", args=PTR, state=PTR, sample=I64, group=I64, block=I64, sums=PTR) as f:
+            args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
+            src_batch, src_group, dst_batch, dst_group = self.args.read(
+                f, args, "src_batch", "src_group", "dst_batch", "dst_group"
+            )
+            rank, panels, pair_groups = self.args.read(f, args, "rank", "panels_of_rows", "pair_groups")
+            f.call("select_block", args, state, f.args["block"])
+            for name in ("list_rows", "list_runs", "list_offsets"):
+                f.call(name, args, state)
+            x, dy = self.args.pointer(f, args, "src"), self.args.pointer(f, args, "dst")
+            f.call("stage", args, state, f.offset(x, sample * src_batch + group * src_group, numbers.stored))
+            f.call("pack_panels", args, state, f.offset(dy, sample * dst_batch + group * dst_group, numbers.stored))
+            self.fill_up_offsets(f, args, state)
+            tables = self.args.pointer(f, args, "tables")
+            (step,) = AXIS.read(f, self.axis_row(f, tables, rank - 1), "src_step")
+            (columns,) = self.own(f, state, rank - 1, "length")
+            (runs,) = self.state.read(f, state, "runs")
+            sections = ("at_runs", "at_offsets", "at_staged", "at_panel")
+            run_list, offsets, staged, panel = (self.section(f, args, state, n) for n in sections)
+            with f.loop(0, panels) as n, f.loop(0, pair_groups) as g:
+                f.call(
+                    "tile",
+                    runs,
+                    run_list,
+                    columns,
+                    step,
+                    f.offset(offsets, g * tile.mr, I64),
+                    staged,
+                    f.offset(panel, n * runs * columns * self.nr, numbers.computed),
+                    f.offset(f.args["sums"], (n * pair_groups + g) * (tile.mr * self.nr), numbers.computed),
+                )
+
+    def fill_up_offsets(self, f: Function, args: Value, state: Value) -> None:
+        """The last group of pairs may be short: its other pairs repeat the first, and are not stored at the end."""
+        channels, pair_groups = self.args.read(f, args, "channels", "pair_groups")
+        (taps,) = self.state.read(f, state, "taps")
+        offsets = self.section(f, args, state, "at_offsets")
+        with f.loop(taps * channels, pair_groups * self.tile.mr) as n:
+            f.store(f.load(I64, offsets), offsets, n)
+
+    def emit_run(self) -> None:
+        with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
+            args = f.args["args"]
+            state = self.scratch(f, args)
+            names = ("run_tasks", "groups", "slice_boxes", "boxes", "blocks", "partial_size")
+            count, groups, slice_boxes, boxes, blocks, size = self.args.read(f, args, *names)
+            partial = self.args.pointer(f, args, "partial")
+            f.call("select_phase", args, state, 0)
+            with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
+                group, piece = task % groups, task // groups
+                sums = f.offset(partial, task * size, self.numbers.computed)
+                with f.loop(0, size, self.lanes) as i:
+                    f.store(f.zero(self.vector), sums, i, aligned=True)
+                first = piece * slice_boxes
+                with f.loop(first, f.smaller(first + slice_boxes, boxes)) as box:
+                    f.call("run_box", args, state, box // blocks, group, box % blocks, sums)
+
+    def emit_add_slices(self) -> None:
+        """dw = the sum of all slices, narrowed and stored; a task is one (tap, channel) pair of one group."""
+        numbers, tile, lanes = self.numbers, self.tile, self.lanes
+        with self.module.function("add_slices", exported=True, args=PTR, worker=I64) as f:
+            args = f.args["args"]
+            state = self.scratch(f, args)
+            names = (
+                "add_tasks",
+                "groups",
+                "slices",
+                "rows",
+                "channels",
+                "panels_of_rows",
+                "pair_groups",
+                "partial_size",
+            )
+            count, groups, slices, rows, channels, panels, pair_groups, size = self.args.read(f, args, *names)
+            w_group, w_row, w_channel = self.args.read(f, args, "w_group", "w_row", "w_channel")
+            partial, weight = self.args.pointer(f, args, "partial"), self.args.pointer(f, args, "w")
+            in_weight, total = f.variable(I64, 0), f.variable(self.vector)
+            cell = Value(f, PTR, in_weight.ref)
+            f.call("select_phase", args, state, 0)
+            with f.tasks(self.args.address(f, args, "add_counter"), count) as task:
+                group, pair = task % groups, task // groups
+                f.call("select_tap", args, state, pair // channels, cell)
+                at = in_weight.get() + group * w_group + (pair % channels) * w_channel
+                with f.loop(0, panels * tile.nv) as v:
+                    tile_at = (v // tile.nv) * pair_groups + pair // tile.mr
+                    place = (tile_at * tile.mr + pair % tile.mr) * self.nr + (v % tile.nv) * lanes
+                    total.set(0)
+                    with f.loop(0, slices) as piece:
+                        sums = f.offset(partial, (piece * groups + group) * size, numbers.computed)
+                        total.set(total.get() + f.load(self.vector, sums, place, aligned=True))
+                    value = numbers.narrow(f, total.get())
+                    row = v * lanes
+                    index = (f.lane_numbers(lanes) + f.splat(row, lanes)) * f.splat(w_row, lanes)
+                    pointers = f.offset(f.offset(weight, at, numbers.result), index, numbers.result)
+                    f.scatter(value, pointers, f.lane_numbers(lanes) < f.splat(rows - row, lanes))
