@@ -6,6 +6,7 @@ The way back takes 1, 3 or 4 channels, clips to 0..1 and rounds to 8 bits; integ
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,6 +44,7 @@ def import_pillow() -> tuple[Any, Any]:
         fix = "Run: python -m pip install 'mxconv[image]'"
         why = "pictures are read and written by it"
         raise refusal(UnsupportedError, "Pillow", "not installed", "the extra mxconv[image]", why, fix=fix) from error
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of damaged files would add lines to ours
     return PIL.Image, PIL.ImageOps
 
 

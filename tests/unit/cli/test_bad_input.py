@@ -44,6 +44,13 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "hello.png").write_text("hello")
     Image.fromarray(np.arange(3000, dtype=np.uint8).reshape(20, 50, 3)).save(tmp_path / "photo.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "photo.png").read_bytes()[:-200])
+    Image.new("RGB", (4, 4)).save(tmp_path / "samples.tif")
+    samples_per_pixel = b"\x15\x01\x03\x00\x01\x00\x00\x00"
+    tif = (tmp_path / "samples.tif").read_bytes()
+    assert samples_per_pixel + b"\x03\x00" in tif
+    (tmp_path / "samples.tif").write_bytes(
+        tif.replace(samples_per_pixel + b"\x03\x00", samples_per_pixel + b"\x00\x08")
+    )
     (tmp_path / "folder.npy").mkdir()
     for name in ("out.npy", "out.png", "out.jpg"):
         (tmp_path / name).write_bytes(PRECIOUS)
@@ -62,6 +69,7 @@ BAD_DATA = {
     "hello.txt": r"hello\.txt cannot be read \(.*identify.*\), expected a picture, \.npy or \.npz file",
     "hello.png": r"hello\.png cannot be read \(.*identify",
     "cut.png": r"cut\.png cannot be read",
+    "samples.tif": r"samples\.tif cannot be read",
     "cut.npz": r"cut\.npz cannot be read \(it is not a complete \.npz archive\)",
     "two.npz": r"holds 2 arrays and no key was given, expected one of: a, b\. Name one: --data .*two\.npz:a",
     "two.npz:c": r"lacks the array 'c', expected one of: a, b",
@@ -169,7 +177,7 @@ def test_missing_extras_say_how_to_install_them(
         ["apply", "convolution", "--data", "cut.npy", "--weight", "box:3", "--out", "out.npy"],
         ["apply", "deconvolution", "--data", "good.npy", "--weight", "w.npy", "--out", "out.npy"],
         ["shape", "convolution", "--data", "1,1,2", "kernel=3", "num_filter=1"],
-        ["demo", "--image", "hello.png", "--out", "pictures"],
+        ["demo", "--image", "samples.tif", "--out", "pictures"],
         ["nonsense"],
     ],
 )
