@@ -14,6 +14,11 @@ from mxconv.errors import FormatError, ShapeError
 from mxconv.testing import reference
 
 BASE = "forward float32 n2 g1 c4->6 i9x8 k3x2"
+UNREADABLE = [
+    "hello", "n", "n-1", "n1.5", "c4", "c4->", "c->4", "c4>6", "i9x", "ix9", "i9xx8", "i-3", "k3,3", "s", "sx", "s-1",
+    "d", "p", "p-", "p1:", "p:1", "p1:2:3", "p1x", "p--1", "x_strides()", "x_strides(1,)", "x_strides(1,,2)",
+    "x_strides(-)", "x_strides(1", "z_strides(1)", "+", "++bias", "n²", "i٣", "N1", "k3X3",
+]  # fmt: skip
 
 
 def random_problem(rng: random.Random) -> ConvProblem:
@@ -108,14 +113,7 @@ def test_lines_may_name_the_output_or_leave_parts_out():
         ("forward bool c1->1 i3 k1", "starts with 'forward bool'"),
         ("forward float32 i3 k1", "lacks ['in_channels']"),
         ("forward float32 c1->1 i3", "lacks ['kernel']"),
-        *(
-            (f"forward float32 {part}", f"has the part {part!r}, which cannot be read")
-            for part in (
-                *["hello", "n", "n-1", "n1.5", "c4", "c4->", "c->4", "c4>6", "i9x", "ix9", "i9xx8", "i-3", "k3,3", "s", "sx", "s-1", "d", "p", "p-", "p1:", "p:1", "p1:2:3", "p1x", "p--1"],
-                *["x_strides()", "x_strides(1,)", "x_strides(1,,2)", "x_strides(-)", "x_strides(1", "z_strides(1)"],
-                *["+", "++bias", "n²", "i٣", "N1", "k3X3"],
-            )
-        ),
+        *((f"forward float32 {part}", f"has the part {part!r}, which cannot be read") for part in UNREADABLE),
         (f"{BASE} n3", "says batch twice"),
         (f"{BASE} k3x2", "says kernel twice"),
         (f"{BASE} p1x1 p2x2", "says pad_hi twice"),

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import itertools
 import os
-import pkgutil
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
 import llvmlite.binding as llvm
 import pytest
 
 from mxconv import config
 from mxconv.dtypes import DTYPES
-from mxconv.jit import compiler, kernels
+from mxconv.engine.algorithms import ALGORITHMS
+from mxconv.engine.problem import ConvProblem
+from mxconv.jit import compiler
 from mxconv.jit.ir import I64, PTR, Module
-from mxconv.jit.kernels.gemm import choose_tile
-from mxconv.jit.kernels.implicit_gemm import Spec, emit_implicit_gemm
 from mxconv.jit.kernels.peak import emit_peak
 from mxconv.jit.numbers import Numbers
 from mxconv.jit.target import Target
@@ -28,36 +26,52 @@ from mxconv.jit.target import Target
 ALLOWED: frozenset[str] = frozenset()
 """Symbols that a kernel may ask the JIT for: those that we register ourselves, which is none."""
 
-
-def implicit_gemm(target: Target, dtype: str) -> Iterator[str]:
-    numbers = Numbers.of(dtype)
-    lanes = target.lanes(numbers.computed.itemsize)
-    tiles = {choose_tile(target, numbers, rows, n) for rows in (1, 2, 4, 8, 256) for n in (1, 2 * lanes, None)}
-    for tile in sorted(tiles, key=lambda tile: (tile.mr * tile.nv, tile.mr)):
-        yield emit_implicit_gemm(Spec(dtype, tile), target)
+PROBLEMS = [
+    "forward {dtype} n1 g1 c4->{rows} i20x40 k3x3 p1x1",
+    "backward_data {dtype} n1 g1 c{rows}->4 i20x40 k3x3 s2x2",
+    "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3",
+]
 
 
-def peak(target: Target, dtype: str) -> Iterator[str]:
-    yield emit_peak(Numbers.of(dtype).computed, target)
+class NoModule:
+    """What stands for a compiled module while plans are made only to see what they compile."""
+
+    def address(self, symbol: str) -> int:
+        return 0
 
 
-BUNDLES: dict[Callable[..., str], Callable[[Target, str], Iterator[str]]] = {
-    emit_implicit_gemm: implicit_gemm,
-    emit_peak: peak,
-}
-"""Each function that emits a whole module, and all modules that it is asked for with a target and a dtype."""
+@pytest.fixture
+def bundles(monkeypatch):
+    """bundles(target, dtype): the modules that the algorithms (and the peak) ask for, as texts by name."""
+    found: dict[str, str] = {}
+
+    def note(text: str, target: Target, name: str) -> NoModule:
+        found[name] = text
+        return NoModule()
+
+    monkeypatch.setattr(compiler, "compile_module", note)
+    for algorithm in ALGORITHMS:
+        module = sys.modules[type(algorithm).__module__]
+        for name, function in list(vars(module).items()):
+            if hasattr(function, "cache_clear"):  # neither find what was compiled before nor keep what is not
+                monkeypatch.setattr(module, name, function.__wrapped__)
+
+    def collect(target: Target, dtype: str, rows: Sequence[int]) -> dict[str, str]:
+        found.clear()
+        for line, n in itertools.product(PROBLEMS, rows):
+            p = ConvProblem.parse(line.format(dtype=dtype, rows=n))
+            for algorithm in ALGORITHMS:
+                if algorithm.applicable(p, target).accepted:
+                    algorithm.make_plan(p, target, 2)
+        return {**found, "peak": emit_peak(Numbers.of(dtype).computed, target)}
+
+    return collect
 
 
-def test_the_table_of_bundles_is_complete():
-    emitters = set()
-    for info in pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}."):
-        module = importlib.import_module(info.name)
-        emitters |= {
-            f
-            for name, f in inspect.getmembers(module, inspect.isfunction)
-            if name.startswith("emit_") and f.__module__ == info.name and f.__annotations__["return"] == "str"
-        }
-    assert emitters == set(BUNDLES), "a new kernel: say here which modules it is asked for"
+def test_every_algorithm_is_asked(bundles, target):
+    names = bundles(target, "float32", (1, 8))
+    for algorithm in ALGORITHMS:
+        assert any(name.startswith(algorithm.name) for name in names)
 
 
 # ---- symbols
@@ -101,19 +115,20 @@ def as_elf(text: str, target: Target) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_kernels_ask_for_no_symbols(target, dtype):
-    for modules in BUNDLES.values():
-        texts = list(modules(target, dtype))
-        for text in {texts[0], texts[-1]}:  # the smallest and the largest tile
-            assert undefined_symbols(as_elf(text, target)) <= ALLOWED
+def test_kernels_ask_for_no_symbols(bundles, target, dtype):
+    for name, text in bundles(target, dtype, (1, 8)).items():
+        assert undefined_symbols(as_elf(text, target)) <= ALLOWED, name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_kernels_of_every_tile_ask_for_no_symbols(target, dtype):
-    for modules in BUNDLES.values():
-        for text in list(modules(target, dtype))[1:-1]:
-            assert undefined_symbols(as_elf(text, target)) <= ALLOWED
+def test_kernels_of_every_tile_ask_for_no_symbols(bundles, target, dtype):
+    texts: set[str] = set()
+    for pixels in (1, 2 * target.vector_bytes, None):
+        with config.override(block_pixels=pixels):
+            texts |= set(bundles(target, dtype, (1, 2, 4, 8, 64)).values())
+    for text in texts:
+        assert undefined_symbols(as_elf(text, target)) <= ALLOWED
 
 
 CROSS = {
@@ -126,7 +141,7 @@ CROSS = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("triple", CROSS)
-def test_kernels_compile_for_other_systems(monkeypatch, triple, dtype):
+def test_kernels_compile_for_other_systems(bundles, monkeypatch, triple, dtype):
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     try:
@@ -136,13 +151,12 @@ def test_kernels_compile_for_other_systems(monkeypatch, triple, dtype):
     target = CROSS[triple]
     machine = generator.create_target_machine(cpu=target.cpu, features=target.features, opt=1, jit=True)
     monkeypatch.setattr(compiler, "target_machine", lambda _: machine)
-    for modules in BUNDLES.values():
-        *_, largest = modules(target, dtype)
-        object_code = compiler.build_object(largest, target, "test")
+    for name, text in bundles(target, dtype, (8,)).items():
+        object_code = compiler.build_object(text, target, "test")
         if "apple" in triple:
             assert object_code[:4] == b"\xcf\xfa\xed\xfe"  # 64-bit Mach-O
         else:
-            assert undefined_symbols(object_code) <= ALLOWED
+            assert undefined_symbols(object_code) <= ALLOWED, name
 
 
 # ---- compiling once

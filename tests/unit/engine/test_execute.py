@@ -1,0 +1,263 @@
+"""convolve: any arrays that NumPy can make give the result that plain ones give."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mxconv.dtypes import DTYPES
+from mxconv.engine import planner
+from mxconv.engine.execute import convolve
+from mxconv.engine.problem import ConvProblem
+
+from .conftest import expected, how, small_integers
+
+FORWARD = "n2 g2 c6->4 i9x8 k3x2 s2x1 d1x2 p1x0:1"
+PROBLEMS = [f"forward {{}} {FORWARD}", f"backward_data {{}} {FORWARD}"]
+
+every_direction = pytest.mark.parametrize("line", PROBLEMS, ids=["forward", "backward_data"])
+
+
+def unaligned(a: np.ndarray) -> np.ndarray:
+    room = np.empty(a.nbytes + 1, np.uint8)
+    view = room[1:].view(a.dtype).reshape(a.shape)
+    view[...] = a
+    assert a.dtype.itemsize == 1 or not view.flags.aligned
+    return view
+
+
+def byte_swapped(a: np.ndarray) -> np.ndarray:
+    return a.astype(a.dtype.newbyteorder())
+
+
+def reversed_axes(a: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(a[tuple(slice(None, None, -1) for _ in a.shape)])[
+        tuple(slice(None, None, -1) for _ in a.shape)
+    ]
+
+
+def channels_last(a: np.ndarray) -> np.ndarray:
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) if a.ndim > 1 else a
+
+
+def fortran(a: np.ndarray) -> np.ndarray:
+    return np.asfortranarray(a)
+
+
+def every_third(a: np.ndarray) -> np.ndarray:
+    room = np.zeros((*a.shape, 3), a.dtype)
+    room[..., 1] = a
+    return room[..., 1]
+
+
+def read_only(a: np.ndarray) -> np.ndarray:
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def odd_strides(a: np.ndarray) -> np.ndarray:
+    """A field of packed records: its strides are no whole number of elements."""
+    records = np.zeros(a.shape, np.dtype([("tag", np.uint8), ("x", a.dtype)]))
+    records["x"] = a
+    return records["x"]
+
+
+VIEWS = [unaligned, byte_swapped, reversed_axes, channels_last, fortran, every_third, read_only, odd_strides]
+
+
+def run(p: ConvProblem, data: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, out: np.ndarray) -> np.ndarray:
+    convolve(p.direction, data, weight, out, bias, **how(p))
+    return out
+
+
+def poisoned(p: ConvProblem) -> np.ndarray:
+    return np.full(p.shape_of(p.output), 77 if p.result.kind == "int" else np.nan, p.result.numpy)
+
+
+@every_direction
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int16", "complex64"])
+def test_inputs_and_output_may_lie_anyhow(line, dtype, view):
+    p = ConvProblem.parse(line.format(dtype))
+    given = small_integers(p)
+    answer = expected(p, **given)
+    np.testing.assert_array_equal(run(p, **given, out=poisoned(p)), answer)
+    views = {name: view(a) for name, a in given.items()}
+    np.testing.assert_array_equal(run(p, **views, out=poisoned(p)), answer)
+    out = poisoned(p) if view is read_only else view(poisoned(p))
+    np.testing.assert_array_equal(run(p, **given, out=out), answer)
+    np.testing.assert_array_equal(run(p, **views, out=out), answer)
+    for name, a in given.items():
+        np.testing.assert_array_equal(views[name], a, err_msg=f"{name} was written to")
+
+
+@every_direction
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_with_and_without_bias(line, dtype):
+    p = ConvProblem.parse(line.format(dtype))
+    given = small_integers(p)
+    np.testing.assert_array_equal(run(p, **given, out=poisoned(p)), expected(p, **given))
+    given["bias"] = None
+    np.testing.assert_array_equal(run(p, **given, out=poisoned(p)), expected(p, **given))
+
+
+@every_direction
+@pytest.mark.parametrize("repeated", ["data", "weight", "bias"])
+def test_inputs_may_repeat_one_number_by_stride_0(line, repeated):
+    p = ConvProblem.parse(line.format("float32"))
+    given = small_integers(p)
+    given[repeated] = np.broadcast_to(np.float32(3), given[repeated].shape)
+    assert not any(given[repeated].strides)
+    np.testing.assert_array_equal(run(p, **given, out=poisoned(p)), expected(p, **given))
+
+
+def test_inputs_may_share_memory():
+    p = ConvProblem.parse("forward float32 n1 g1 c3->3 i3 k3")
+    a = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
+    weight = np.broadcast_to(a, (3, 3, 3))
+    out = run(p, a, weight, a[0, 0], poisoned(p))
+    np.testing.assert_array_equal(out, expected(p, a, weight, a[0, 0]))
+
+
+# ---- out
+
+
+def overlapping(size: int, dtype: np.dtype, shapes: list[tuple[int, ...]], starts: tuple[int, ...]) -> list[np.ndarray]:
+    """Arrays of these shapes in one memory, each from its own element on."""
+    room = np.zeros(size, dtype)
+    return [
+        room[start : start + int(np.prod(shape))].reshape(shape) for shape, start in zip(shapes, starts, strict=True)
+    ]
+
+
+@every_direction
+@pytest.mark.parametrize("victim", ["data", "weight", "bias"])
+@pytest.mark.parametrize("start", [0, 1, 3, -3, -40])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_out_may_overlap_an_input(line, victim, start, backwards):
+    p = ConvProblem.parse(line.format("float64"))
+    given = small_integers(p)
+    answer = expected(p, **given)
+    middle = 1000
+    lent, out = overlapping(3000, p.result.numpy, [given[victim].shape, answer.shape], (middle, middle + start))
+    if backwards:
+        out = out[..., ::-1]
+    lent[...] = given[victim]
+    run(p, **(given | {victim: lent}), out=out)
+    np.testing.assert_array_equal(out, answer)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_out_may_be_the_input(dtype):
+    p = ConvProblem.parse(f"forward {dtype} n2 g1 c3->3 i20 k3 p1")
+    if p.result != p.storage:
+        pytest.skip("an integer result is wider than its input")
+    given = small_integers(p)
+    answer = expected(p, **given)
+    run(p, **given, out=given["data"])
+    np.testing.assert_array_equal(given["data"], answer)
+
+
+@every_direction
+def test_an_out_that_repeats_gets_a_value_and_nothing_else_is_written(line):
+    p = ConvProblem.parse(line.format("float32"))
+    given = small_integers(p)
+    answer = expected(p, **given)
+    room = np.full(3 * answer.shape[-1], 7.0, np.float32)
+    shape = (*answer.shape[:-1], 1)
+    out = np.ndarray(answer.shape, np.float32, room.data, 4 * answer.shape[-1], (0,) * len(shape[:-1]) + (4,))
+    run(p, **given, out=out)
+    kept = np.delete(room, np.arange(answer.shape[-1], 2 * answer.shape[-1]))
+    assert (kept == 7).all()
+    candidates = answer.reshape(-1, answer.shape[-1])
+    assert any((out[0, 0, 0] == row).all() for row in candidates)
+
+
+@every_direction
+def test_only_elements_of_out_are_written(line):
+    p = ConvProblem.parse(line.format("float32"))
+    given = small_integers(p)
+    answer = expected(p, **given)
+    room = np.full([3 * n for n in answer.shape], 7.0, np.float32)
+    inner = tuple(slice(n, 2 * n) for n in answer.shape)
+    run(p, **given, out=room[inner])
+    np.testing.assert_array_equal(room[inner], answer)
+    room[inner] = 7
+    assert (room == 7).all()
+
+
+# ---- nothing to do
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward_data"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "n0 g1 c3->4 i9 k3",  # no sample
+        "n2 g1 c0->4 i9 k3",  # a reduction over no channel (forward), no result (backward)
+        "n2 g1 c3->0 i9 k3",  # and the other way about
+        "n2 g1 c0->0 i9 k3",
+        "n2 g1 c3->4 i2 k3",  # no window fits
+        "n2 g1 c3->4 i0 k3",
+        "n2 g1 c3->4 i0 k3 p2",  # all padding
+        "n2 g1 c3->4 i9 k3 p-3",  # nearly all cropped away
+        "n2 g1 c3->4 i0x5 k1x3",
+        "n2 g2 c4->4 i9 k2 s5",  # positions that no window covers
+        "n1 g1 c1->1 i1 k1",
+    ],
+)
+def test_empty_and_nearly_empty_problems(direction, line):
+    p = ConvProblem.parse(f"{direction} float32 {line}")
+    given = small_integers(p)
+    for bias in (given["bias"], None):
+        given["bias"] = bias
+        np.testing.assert_array_equal(run(p, **given, out=poisoned(p)), expected(p, **given))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward_data"])
+def test_many_axes(direction):
+    p = ConvProblem.parse(f"{direction} float64 n1 g1 c2->3 i3x4x3x4x3x4 k2x2x1x2x1x2 s1x2x1x1x2x1 p0x1x0x0x1x0")
+    given = small_integers(p)
+    np.testing.assert_array_equal(run(p, **given, out=poisoned(p)), expected(p, **given))
+
+
+def test_the_smallest_geometries_exhaustively():
+    """Every combination of kernel, stride, dilation and pads up to 3 on a short axis, both directions."""
+    for k, s, d, lo, hi in itertools.product((1, 2, 3), (1, 2, 3), (1, 2), (-1, 0, 2), (-1, 0, 1)):
+        for direction in ("forward", "backward_data"):
+            p = ConvProblem.create(
+                direction, "int32", kernel=(k,), stride=(s,), dilation=(d,), pad_lo=(lo,), pad_hi=(hi,),
+                in_channels=1, out_channels=2, in_spatial=(6,),
+            )  # fmt: skip
+            given = small_integers(p)
+            np.testing.assert_array_equal(run(p, **given, out=poisoned(p)), expected(p, **given), err_msg=str(p))
+
+
+def test_values_that_are_not_finite_stay_where_the_kernel_reaches():
+    p = ConvProblem.parse("forward float32 n1 g1 c2->2 i40 k3 p1")
+    given = small_integers(p)
+    given["weight"] = np.ones_like(given["weight"])
+    given["data"][0, 1, 20] = np.nan
+    out = run(p, **given, out=poisoned(p))
+    assert np.isnan(out[0, :, 19:22]).all()
+    assert np.isfinite(np.delete(out, (19, 20, 21), axis=2)).all()
+
+
+# ---- what the planner is told
+
+
+@every_direction
+def test_the_problem_is_told_as_it_is(line):
+    p = ConvProblem.parse(line.format("float32"))
+    given = small_integers(p)
+    with planner.recording() as plans:
+        run(p, **given, out=poisoned(p))
+        run(p, given["data"], given["weight"], None, poisoned(p))
+        run(p, channels_last(given["data"]), given["weight"], None, poisoned(p))
+    with_bias, without, other = (plan.problem for plan in plans)
+    assert with_bias == ConvProblem.parse(f"{p} +bias")
+    assert without == p
+    assert other.strides_of(p.inputs[0]) != p.strides_of(p.inputs[0])

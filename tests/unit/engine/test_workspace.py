@@ -1,0 +1,74 @@
+"""The ledger: what is booked is there, aligned, apart from everything else, and counted."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from mxconv import config
+from mxconv.engine import planner
+from mxconv.engine.problem import ConvProblem
+from mxconv.engine.workspace import ALIGNMENT, Ledger, address_of, round_up
+
+
+def test_bookings_are_aligned_and_do_not_overlap():
+    rng = random.Random(4)
+    for _ in range(50):
+        ledger = Ledger()
+        sizes = [rng.choice([0, 1, 63, 64, 65, rng.randint(0, 5000)]) for _ in range(rng.randint(1, 8))]
+        for i, size in enumerate(sizes):
+            at = ledger.book(f"part {i}", size)
+            assert ledger.entries[f"part {i}"] == (at, size)
+        places = sorted(ledger.entries.values())
+        assert all(at % ALIGNMENT == 0 for at, _ in places)
+        ends = [at + max(1, size) for at, size in places]
+        assert all(end <= at for end, (at, _) in zip(ends, [*places[1:], (ledger.total, 0)], strict=True))
+
+
+def test_no_booking_needs_no_memory():
+    assert Ledger().total == 0
+
+
+def test_the_workspace_is_as_large_as_the_ledger_says_and_aligned():
+    ledger = Ledger()
+    ledger.book("a", 1000)
+    ledger.book("b", 1)
+    assert ledger.total == 1088
+    for _ in range(20):
+        owner, base = ledger.allocate()
+        assert base % ALIGNMENT == 0
+        assert address_of(owner) <= base
+        assert base + ledger.total <= address_of(owner) + owner.nbytes
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (0, 4), ()])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", ">f8", "complex64"])
+def test_the_address_is_that_of_the_first_element(shape, dtype):
+    import ml_dtypes
+
+    a = np.empty(shape, ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    a.flags.writeable = False
+    assert address_of(a) == a.ctypes.data
+    if a.ndim:
+        assert address_of(a[::-1]) == a[::-1].ctypes.data
+
+
+@pytest.mark.parametrize(
+    "line", ["forward float32 n2 g1 c16->32 i30x30 k3x3", "backward_data float64 n1 g2 c8->8 i99 k5 s2"]
+)
+def test_a_plan_books_for_each_of_its_threads(line):
+    p = ConvProblem.parse(line)
+    sizes = {}
+    for threads in (1, 2, 4):
+        with config.override(num_threads=threads, parallel_threshold=0):
+            plan = planner.make_plan(p)
+        assert plan.threads == threads
+        assert (
+            plan.workspace_bytes
+            == plan.ledger.total
+            == sum(round_up(max(1, n)) for _, n in plan.ledger.entries.values())
+        )
+        sizes[threads] = plan.workspace_bytes
+    assert sizes[1] < sizes[2] < sizes[4]
