@@ -36,6 +36,8 @@ MOST_ROWS = 16
 """More result channels in a group than this pay for packing: implicit_gemm is faster."""
 STAGED_BYTES = 256 << 10
 """What the staged copy of a box may take: a quarter of a common L2 cache."""
+MOST_STAGED_BYTES = 8 << 20
+"""What the staged copy of the smallest box may take: far strides and dilations are left to implicit_gemm."""
 LANE_BLOCK = 1024
 """Most grid positions of a box on the lane axis."""
 
@@ -100,6 +102,14 @@ def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int
     return best[1]
 
 
+def _least_staged(roles: Roles, lanes: int) -> int:
+    """Elements that the smallest box stages: one grid position on each axis but the lane axis."""
+    lane = max(phase.count for phase in roles.axes[-1].phases)
+    block = (*(1,) * (len(roles.axes) - 1), min(lane, LANE_BLOCK))
+    splits = [axis.src_step for axis in roles.axes]
+    return measure_box(roles, block, splits, lanes).staged * max(1, roles.channels)
+
+
 @functools.cache
 def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
     return compiler.compile_module(emit_direct(spec, target), target, f"{spec.name}_{target.name}")
@@ -122,6 +132,9 @@ class Direct:
             return Verdict(False, "no results, needs some")
         if roles.most_taps == 1:
             return Verdict(False, "one tap a pixel, needs more to share the staged copy")
+        staged = _least_staged(with_row_axis(roles), target.lanes(1)) * Numbers.of(problem.dtype).computed.itemsize
+        if staged > MOST_STAGED_BYTES:
+            return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int) -> Plan:
