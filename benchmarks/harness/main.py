@@ -42,7 +42,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     which.add_argument("--core", action="store_const", const=CORE, dest="core", help="suites/core.txt")
     parser.add_argument("--only", metavar="PATTERN", help="rows whose name matches, as 'r50_*'")
     parser.add_argument("--peer-python", metavar="PYTHON", help="an interpreter that has the peers installed")
-    parser.add_argument("--peers", metavar="A,B", help=f"which of them: {', '.join(find_plugins())}")
+    parser.add_argument("--peers", metavar="A,B", help=f"which of {', '.join(find_plugins())}, or files of your own")
     parser.add_argument("--without-ours", action="store_true", help="time the peers only")
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument("--threads", type=int, default=cpus, help="threads and CPUs of every library (%(default)s)")
@@ -75,10 +75,11 @@ def open_contestants(arguments: argparse.Namespace, stack: ExitStack) -> tuple[d
         "MXCONV_NUM_THREADS": str(arguments.threads),
     }
     contestants, versions = {}, {}
-    for name, python in wanted.items():
+    for plugin, python in wanted.items():
+        name = Path(plugin).stem
         environment = ours if name == OURS else {}
         options = {} if errors is None else {"errors": errors}
-        contestant = Contestant(name, python, arguments.threads, environment=environment, **options)
+        contestant = Contestant(plugin, python, arguments.threads, environment=environment, **options)
         stack.callback(contestant.stop)
         started = contestant.start()
         if "version" in started:

@@ -34,6 +34,8 @@ class Settings:
     """What the calls of one turn shall take together."""
     patience: float = 2.0
     """Seconds of one call above which a library is not timed."""
+    timeout: float = 100.0
+    """Seconds after which a library that is preparing, compiling and calling twice is given up."""
     hopeless: float = 5.0
     """After three rounds, libraries that are this many times slower than the fastest are dropped."""
     sweep: int = 0
@@ -89,14 +91,13 @@ def _prepare(
     settings: Settings,
 ) -> tuple[Entry, np.ndarray | None]:
     """The entry of one contestant before it is timed, and its answer if that is right."""
-    request = {"do": "prepare", "problem": describe_problem(problem), "folder": folder}
-    reply = contestant.ask(request, timeout=60 + 20 * settings.patience)
+    path = Path(folder, "answer.npy")
+    request = {"do": "prepare", "problem": describe_problem(problem), "folder": folder, "answer": str(path)}
+    reply = contestant.ask(request, timeout=settings.timeout)
     for status in ("refused", "failed"):
         if status in reply:
             return Entry(status, reply[status]), None
-    path = Path(folder, f"answer-{contestant.plugin}.npy")
     answer = np.load(path)
-    path.unlink()
     complaint, error = judge.complaint(answer, accepted)
     entry = Entry(
         "wrong" if complaint else "timed",

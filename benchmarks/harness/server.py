@@ -1,12 +1,12 @@
 """The process of one contestant: `python server.py PLUGIN THREADS`, then one JSON request a line on standard input.
 
-    {"do": "start"}                                    -> {"version": "torch 2.13.0"}
-    {"do": "prepare", "problem": {...}, "folder": F}   -> {"prepare": s, "first": s, "again": s, "info": {...}}
-    {"do": "burst", "calls": 20, "sweep": 0}           -> {"seconds": [...]}
+    {"do": "start"}                                                -> {"version": "torch 2.13.0"}
+    {"do": "prepare", "problem": {...}, "folder": F, "answer": A}  -> {"prepare": s, "first": s, "again": s, "info": {}}
+    {"do": "burst", "calls": 20, "sweep": 0}                       -> {"seconds": [...]}
 
-`prepare` reads x, w, y and bias as far as the problem has them from F/x.npy and so on, and writes F/answer-PLUGIN.npy:
-arrays pass through files, outside the clock. Whatever cannot be done is answered by {"refused": why}, whatever goes
-wrong by {"failed": what}. Libraries that print do so on standard error.
+PLUGIN is a module of peers/ or the path of a file. `prepare` reads x, w, y and bias as far as the problem has them from
+F/x.npy and so on and writes A: arrays pass through files, outside the clock. Whatever cannot be done is answered by
+{"refused": why}, whatever goes wrong by {"failed": what}. What libraries print goes to standard error.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,13 @@ class Server:
         self.inputs: list[np.ndarray] = []
 
     def start(self) -> dict[str, Any]:
-        self.module = importlib.import_module(f"peers.{self.plugin}")
+        if self.plugin.endswith(".py"):
+            self.module = types.SimpleNamespace(**runpy.run_path(self.plugin))
+        else:
+            self.module = importlib.import_module(f"peers.{self.plugin}")
         return {"version": self.module.start(self.threads)}
 
-    def prepare(self, problem: dict[str, Any], folder: str) -> dict[str, Any]:
+    def prepare(self, problem: dict[str, Any], folder: str, answer: str) -> dict[str, Any]:
         """Make the problem ready, call it twice and store the answer."""
         self.prepared = None
         task = Problem.from_json(problem)
@@ -52,9 +57,9 @@ class Server:
         begin = time.perf_counter()
         prepared = self.module.prepare(task, {k: v for k, v in arrays.items() if k not in varying})
         ready = time.perf_counter()
-        answer = prepared.call(*self.inputs)
+        result = prepared.call(*self.inputs)
         first = time.perf_counter()
-        np.save(Path(folder, f"answer-{self.plugin}.npy"), answer)
+        np.save(answer, result)
         start = time.perf_counter()
         prepared.call(*self.inputs)
         again = time.perf_counter() - start

@@ -118,6 +118,9 @@ def _row(item: NamedProblem, plan: Plan, first: float, timing: Timing) -> Measur
 def _print(measured: Sequence[Measured], skipped: dict[str, str], rounds: int) -> None:
     screen = console()
     rows = table("problem", "algorithm", "threads", "ms (p25-p75)", "GFLOP/s", "% of peak", "first ms")
+    rows.leading = 0
+    for column in rows.columns[2:]:
+        column.justify = "right"
     for m in measured:
         spread = f"{m.median_ms:.3f} ({m.p25_ms:.3f}-{m.p75_ms:.3f})"
         numbers = f"{m.gflops:.1f}", f"{m.percent_of_peak:.0f}", f"{m.first_ms:.1f}"
