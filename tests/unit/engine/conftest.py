@@ -22,21 +22,25 @@ def how(p: ConvProblem) -> dict[str, Any]:
 
 
 def small_integers(p: ConvProblem) -> dict[str, np.ndarray]:
-    """data, weight and bias of a problem; small integers, so that every sum is exact in every dtype."""
+    """The inputs of a problem as `convolve` names them; small integers, so that every sum is exact in every dtype."""
     rng = np.random.default_rng(6)
     kind = p.storage.numpy
     low, high = (0, 3) if kind.kind == "u" else (-2, 3)
-    shapes = {"data": p.shape_of(p.inputs[0]), "weight": p.shape_of(p.inputs[1]), "bias": p.bias_shape}
+    shapes = {"first": p.shape_of(p.inputs[0]), "second": p.shape_of(p.inputs[1])}
+    if p.direction != "backward_weight":
+        shapes["bias"] = p.bias_shape
     arrays = {name: rng.integers(low, high, shape).astype(kind) for name, shape in shapes.items()}
     if kind.kind == "c":
-        arrays["data"] = arrays["data"] * kind.type(1 + 2j)
+        arrays["first"] = arrays["first"] * kind.type(1 + 2j)
     return arrays
 
 
-def expected(p: ConvProblem, data: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+def expected(p: ConvProblem, first: np.ndarray, second: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """The oracle's answer in the result's dtype."""
     if p.direction == "forward":
-        exact = reference.convolution(data, weight, bias, **how(p))
+        exact = reference.convolution(first, second, bias, **how(p))
+    elif p.direction == "backward_data":
+        exact = reference.deconvolution(first, second, bias, **how(p), out_spatial=p.in_spatial)
     else:
-        exact = reference.deconvolution(data, weight, bias, **how(p), out_spatial=p.in_spatial)
+        exact = reference.convolution_weight_gradient(first, second, **how(p), kernel=p.kernel)
     return exact.astype(p.result.numpy)

@@ -233,6 +233,42 @@ def test_splat_and_lane_numbers(compiled, lanes):
     assert out.tolist() == [70 + i for i in range(lanes)]
 
 
+def test_shuffles_pick_from_two_vectors(compiled):
+    t, picks = I16.of(8), [0, 8, 15, 7, 7, 9, 1, 3]
+
+    def emit(f, a, b, out):
+        f.store(f.shuffle(f.load(t, a), f.load(t, b), picks), out)
+
+    a, out = np.arange(16, dtype=np.int16) * 3, np.zeros(8, np.int16)
+    compiled(emit, a=PTR, b=PTR, out=PTR)(a, a[8:], out)
+    np.testing.assert_array_equal(out, a[picks])
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize(("type_", "kind"), [(F32, np.float32), (I64, np.int64)], ids=["float", "i64"])
+def test_registers_are_transposed(compiled, type_, kind, lanes):
+    t = type_.of(lanes)
+
+    def emit(f, a, out):
+        for i, row in enumerate(f.transpose([f.load(t, a, i * lanes) for i in range(lanes)])):
+            f.store(row, out, i * lanes)
+
+    a, out = np.arange(lanes * lanes).astype(kind).reshape(lanes, lanes), np.zeros((lanes, lanes), kind)
+    compiled(emit, a=PTR, out=PTR)(a, out)
+    np.testing.assert_array_equal(out, a.T)
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16, 32, 64])
+def test_masks_are_made_of_bits(compiled, lanes):
+    def emit(f, bits, out):
+        f.store(f.cast("zext", f.mask_of_bits(bits, lanes), I8), out)
+
+    kernel, out = compiled(emit, bits=I64, out=PTR), np.zeros(lanes, np.int8)
+    for bits in (0, 1, -1, 0b1011, 1 << (lanes - 1), 0x5555_5555_5555_5555, -(2**63)):
+        kernel(bits, out)
+        assert out.tolist() == [bits >> lane & 1 for lane in range(lanes)]
+
+
 @pytest.mark.parametrize(("type_", "text"), [(F32, "f32"), (F64.of(8), "v8f64"), (PTR.of(4), "v4p0"), (I16, "i16"),
                                              (Type("half", 2), "v2f16")])  # fmt: skip
 def test_mangled_names(type_, text):
