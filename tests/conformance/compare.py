@@ -41,10 +41,12 @@ def expect(p: ConvProblem, arrays: dict[str, np.ndarray]) -> np.ndarray:
         "pad_hi": p.pad_hi,
         "groups": p.groups,
     }
-    data, weight = (arrays[name] for name in p.inputs)
+    first, second = (arrays[name] for name in p.inputs)
+    if p.direction == "backward_weight":
+        return reference.convolution_weight_gradient(first, second, **how, kernel=p.kernel)
     if p.direction == "forward":
-        return reference.convolution(data, weight, arrays.get("bias"), **how)
-    return reference.deconvolution(data, weight, arrays.get("bias"), **how, out_spatial=p.in_spatial)
+        return reference.convolution(first, second, arrays.get("bias"), **how)
+    return reference.deconvolution(first, second, arrays.get("bias"), **how, out_spatial=p.in_spatial)
 
 
 def tolerance(p: ConvProblem, arrays: dict[str, np.ndarray], exact: np.ndarray) -> np.ndarray:

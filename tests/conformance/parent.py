@@ -17,7 +17,7 @@ from .random_problems import Case, parse
 
 def lane_distance(p: ConvProblem) -> str:
     """How far apart neighbouring pixels of a result read: whole vectors, every other element, or gathered."""
-    step = p.stride[-1] if p.direction == "forward" else 1
+    step = 1 if p.direction == "backward_data" else p.stride[-1]
     return {1: "1", 2: "2"}.get(step * p.strides_of(p.inputs[0])[-1], "other")
 
 
@@ -55,9 +55,15 @@ class Outcome:
         return counter
 
     def share_of_blocked(self) -> float:
-        """The share of cases with two or more blocks on every blocked axis."""
-        blocked = [bool(r.get("blocks")) and min(r["blocks"].values()) >= 2 for r in self.records]
-        return sum(blocked) / max(1, len(blocked))
+        """The share of cases with two or more blocks on every blocked axis (a single channel cannot be blocked)."""
+        blocked = 0
+        for case, record in zip(self.cases, self.records, strict=True):
+            blocks = dict(record.get("blocks", {}))
+            p = case.problem
+            if (p.in_channels if p.direction == "backward_data" else p.out_channels) == p.groups:
+                blocks.pop("channels", None)
+            blocked += bool(blocks) and min(blocks.values()) >= 2
+        return blocked / max(1, len(self.records))
 
 
 def run_child(arguments: Iterable[str], *, timeout: float, environment: dict[str, str]) -> Outcome:

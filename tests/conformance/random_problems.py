@@ -65,8 +65,10 @@ def parse(line: str) -> Case:
 def make_case(number: int) -> Case:
     """The case of that number, the same on every machine."""
     rng = random.Random(number)
-    direction = rng.choice(("forward", "backward_data"))
+    direction = rng.choices(("forward", "backward_data", "backward_weight"), (45, 45, 10))[0]
     dtype = "float32" if rng.random() < 0.2 else rng.choice(tuple(DTYPES))
+    if direction == "backward_weight" and DTYPES[dtype].kind == "complex":
+        dtype = "float32"  # no algorithm yet
     is_edge, is_pointwise = rng.random() < 0.04, rng.random() < 0.15
     least, most = (0, 1000) if is_edge else rng.choices(PRODUCTS, (3, 15, 47, 35))[0]
     while True:
@@ -91,7 +93,7 @@ def make_case(number: int) -> Case:
 def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
     """One or two threads and, mostly, blocks so small that each axis has several."""
     knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
-    if rng.random() < 0.95:
+    if rng.random() < 0.97:
         rows, channels = p.out_channels // p.groups, p.in_channels // p.groups
         if p.direction == "backward_data":
             rows, channels = channels, rows
@@ -103,6 +105,8 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
 
 def _is_plain(p: ConvProblem) -> bool:
     """Whether the operators accept it: extents but the batch are positive, and adj is below the stride."""
+    if p.direction == "backward_weight":
+        return False
     extents = (p.in_channels, p.out_channels, *p.in_spatial, *p.out_spatial)
     return min(extents) > 0 and all(0 <= a < s for a, s in zip(adjustment(p), p.stride, strict=True))
 
@@ -114,7 +118,7 @@ def adjustment(p: ConvProblem) -> Ints:
 
 def _around(rng: random.Random, most: int = 2) -> int:
     """An extent around the vector width, or around 2 to `most` of them."""
-    lanes, some = rng.choice((4, 8, 16)), rng.randint(2, most)
+    lanes, some = rng.choice((4, 8, 16, 16)), rng.randint(2, most)
     return rng.choice((1, lanes - 1, lanes, lanes + 1, some * lanes - 1, some * lanes + 1))
 
 
@@ -130,7 +134,7 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool
     else:
         groups = 1 if kind < 0.7 else rng.choice((2, 3, 4))
         group_in = _around(rng) if rng.random() < 0.3 else rng.choice(FEW)
-        group_out = _around(rng) if rng.random() < 0.5 else rng.choice(FEW)
+        group_out = _around(rng) if rng.random() < 0.55 else rng.choice(FEW)
     longest = {1: 7, 2: 7, 3: 5, 4: 3, 5: 3}[rank]
     is_simple = is_pointwise and rng.random() < 0.7
     axes = []
@@ -144,8 +148,8 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool
             lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (-3, reach + 2)))
         if is_simple:  # a matrix product, with perhaps one pixel too many
             s, (lo, hi) = 1, rng.choice(((0, 0), (0, 0), (0, 1), (1, 0)))
-        wanted = _around(rng, 6 if rank == 1 else 3) if axis == rank - 1 else rng.randint(1, 6)
-        if direction == "forward" or axis < rank - 1:  # the extent of y is wanted, else that of x
+        wanted = _around(rng, 6 if rank == 1 else 4) if axis == rank - 1 else rng.randint(1, 6)
+        if direction != "backward_data" or axis < rank - 1:  # the extent of y is wanted, else that of x
             low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)
             wanted = max(1, rng.randint(low, high))
         elif rng.random() < 0.6:
@@ -178,7 +182,7 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool
         dilation=dilation,
         pad_lo=pad_lo,
         pad_hi=pad_hi,
-        epilogue=("bias",) if rng.random() < 0.5 else (),
+        epilogue=("bias",) if direction != "backward_weight" and rng.random() < 0.5 else (),
     )
     strides = {f"{name}_strides": _strides(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
     return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})

@@ -13,6 +13,7 @@ import pytest
 from mxconv import config
 from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms import ALGORITHMS
+from mxconv.engine.problem import DIRECTIONS
 from mxconv.errors import UnsupportedError
 from mxconv.jit import target
 
@@ -36,7 +37,7 @@ def _run(first: int, environment: dict[str, str], count: int = BATCH) -> Outcome
 def test_random_problems(batch, environment):
     outcome = _run(batch * BATCH, environment)
     counts = outcome.count()
-    wanted = [("direction", d) for d in ("forward", "backward_data")]
+    wanted = [("direction", d) for d in DIRECTIONS]
     wanted += [("dtype", name) for name in DTYPES]
     wanted += [("api", api) for api in ("engine", "nd", "nd_last")]
     wanted += [("lanes", distance) for distance in ("1", "2", "other")]
