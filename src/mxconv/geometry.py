@@ -140,13 +140,13 @@ class AxisPlan:
 
 
 def forward_axis(out: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> AxisPlan:
-    """The axis of a forward convolution: one phase that sees every tap.
+    """The axis of a forward convolution: one phase that sees every tap. A single output takes no step.
 
     >>> forward_axis(4, 2, 3, 1, 1).phases[0].taps
     (Tap(tap=0, offset=-1), Tap(tap=1, offset=0))
     """
     taps = tuple(Tap(t, t * dilation - pad_lo) for t in range(kernel))
-    return AxisPlan(src_step=stride, dst_step=1, phases=(Phase(0, out, taps),))
+    return AxisPlan(src_step=stride if out > 1 else 1, dst_step=1, phases=(Phase(0, out, taps),))
 
 
 def backward_data_axis(size: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> AxisPlan:

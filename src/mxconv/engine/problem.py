@@ -23,6 +23,8 @@ from ..errors import FormatError, ShapeError
 Direction = Literal["forward", "backward_data", "backward_weight"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 EPILOGUES = ("bias",)
+LONGEST = 1 << 62
+"""Positions on an axis, halo and steps included, stay below this, so that no 64-bit sum of them overflows."""
 
 Ints = tuple[int, ...]
 _AXES = ("in_spatial", "out_spatial", "stride", "dilation", "pad_lo", "pad_hi")
@@ -105,6 +107,15 @@ class ConvProblem:
                 raise ShapeError(
                     f"axis {a}: {self.in_spatial[a]} samples give {out}, not {self.out_spatial[a]}",
                     argument="out_spatial",
+                )
+            reach = self.stride[a] * out + self.dilation[a] * self.kernel[a] + abs(self.pad_lo[a]) + abs(self.pad_hi[a])
+            if reach + self.in_spatial[a] >= LONGEST:
+                raise ShapeError(
+                    f"axis {a}: stride, dilation and pads reach over {reach} samples, expected less than 2**62",
+                    argument="in_spatial",
+                    got=reach,
+                    expected="less than 2**62",
+                    fix="Use smaller ones.",
                 )
         if set(self.epilogue) - set(EPILOGUES) or len(set(self.epilogue)) < len(self.epilogue):
             raise ShapeError(f"epilogue is {self.epilogue}, expected some of {EPILOGUES}", argument="epilogue")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ParamError
+from ..errors import MXNetError, ParamError
 from ..ops.operands import check_inputs
 from ..ops.params import Null
 from ..ops.refusal import refusal
@@ -49,7 +49,15 @@ def _only(op: str, outs: list[Any] | tuple[Any, ...]) -> Any:
 
 
 def _call(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
-    """Parse, check, compute, and wrap or fill the result."""
+    """Parse, check, compute, and wrap or fill the result; an error of the inner layers learns the operator's name."""
+    try:
+        return _run(op, inputs, out, given, extra)
+    except MXNetError as error:
+        error.with_context(op=op)
+        raise
+
+
+def _run(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
     spec = OPERATORS[op]
     arrays = {name: _as_numpy(op, name, value) for name, value in inputs.items() if value is not None}
     param = spec.parse({name: value for name, value in {**given, **extra}.items() if value is not Null})
