@@ -30,6 +30,13 @@ class Knob:
     meaning: str
 
 
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -43,13 +50,17 @@ KNOBS: dict[str, Knob] = {
         Knob("cache_dir", "MXCONV_CACHE_DIR", str, None, "folder of compiled kernels; unset: the user's cache folder"),
         Knob("target", "MXCONV_TARGET", str, "native", "CPU to compile for: native, avx512, avx2 or x86-64"),
         Knob("num_threads", "MXCONV_NUM_THREADS", _count, None, "threads of one call; unset: the CPUs that we may use"),
+        Knob("spin_us", "MXCONV_SPIN_US", _whole, 100,
+             "microseconds that a thread without work waits for more before it sleeps; read when threads start"),
+        Knob("pool", "MXCONV_POOL", str, "native",
+             "native or portable (threads that Python starts); read when threads start"),
         Knob("log", "MXCONV_LOG", str, "", "'plan' prints one line for each plan that is made, to standard error"),
         Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),
         Knob("parallel_threshold", "MXCONV_PARALLEL_THRESHOLD", int, 200_000,
              "multiply-adds below which a call stays on its own thread"),
         Knob("block_pixels", "MXCONV_BLOCK_PIXELS", _count, None, "upper bound of pixels in a block (for tests)"),
         Knob("block_channels", "MXCONV_BLOCK_CHANNELS", _count, None, "upper bound of channels in a block (for tests)"),
-        Knob("block_reduction", "MXCONV_BLOCK_REDUCTION", _count, None, "upper bound of products in a chain (for tests)"),
+        Knob("block_reduction", "MXCONV_BLOCK_REDUCTION", _count, None, "upper bound of terms in a chain (for tests)"),
     )
 }  # fmt: skip
 
