@@ -57,12 +57,8 @@ def test_agrees_with_scalar_loops(p, complex_data):
     x, w, dy, by, bx, y, dx, dw = _scalar(p, np.random.default_rng(3), complex_data)
     how = dict(zip(("stride", "dilation", "pad_lo", "pad_hi"), p[6:], strict=True), groups=p[1])
     np.testing.assert_array_equal(reference.convolution(x, w, by, **how), y, strict=True)
-    np.testing.assert_array_equal(
-        reference.deconvolution(dy, w, bx, **how, out_spatial=p[4]), dx, strict=True
-    )
-    np.testing.assert_array_equal(
-        reference.convolution_weight_gradient(x, dy, **how, kernel=p[5]), dw, strict=True
-    )
+    np.testing.assert_array_equal(reference.deconvolution(dy, w, bx, **how, out_spatial=p[4]), dx, strict=True)
+    np.testing.assert_array_equal(reference.convolution_weight_gradient(x, dy, **how, kernel=p[5]), dw, strict=True)
 
 
 def test_integers_wrap_modulo_two_to_the_64():
@@ -71,9 +67,7 @@ def test_integers_wrap_modulo_two_to_the_64():
     assert reference.convolution(x, w, **plain).tolist() == [[[5]]]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "wide"), [("float16", "float64"), ("uint8", "int64"), ("complex64", "complex128")]
-)
+@pytest.mark.parametrize(("dtype", "wide"), [("float16", "float64"), ("uint8", "int64"), ("complex64", "complex128")])
 def test_computes_in_the_widest_type_of_its_kind(dtype, wide):
     plain = {"stride": [1], "dilation": [1], "pad_lo": [0], "pad_hi": [0]}
     assert reference.convolution(np.ones((1, 1, 3), dtype), np.ones((1, 1, 2), dtype), **plain).dtype == wide
