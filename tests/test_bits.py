@@ -18,6 +18,8 @@ PROBLEMS = [
     "backward_data float32 n1 g1 c33->70 i20x24 k4x4 s2x2 p1x1",
     "backward_data float64 n2 g3 c9->12 i40x41 k5x3 s3x2 p2x1",
     "backward_data complex64 n1 g1 c8->9 i100 k16 s8 p4",
+    "backward_weight float32 n3 g1 c20->33 i19x23 k3x3 p1x1",
+    "backward_weight float64 n5 g6 c12->12 i300 k7 s2 d3",
 ]
 
 

@@ -57,7 +57,7 @@ FAULTS: dict[str, Fault] = {
     ),
     # implicit_gemm's kernel
     "tail mask: one lane more is written": Fault(
-        "mask = f.lane_numbers(lanes) < f.splat(", "mask = f.lane_numbers(lanes) <= f.splat("
+        "f.lane_numbers(lanes) < f.splat(pixels - f.args", "f.lane_numbers(lanes) <= f.splat(pixels - f.args"
     ),
     "tail mask: one lane less is written": Fault("f.splat(pixels - f.args[", "f.splat(pixels - 1 - f.args["),
     "tail rows: written beyond the last": Fault(
@@ -93,6 +93,14 @@ FAULTS: dict[str, Fault] = {
     "tail rows: stored beyond the last": Fault("f.smaller(rows - row_0, tile.mr),", "tile.mr,"),
     "step of the lanes of the destination": Fault(
         "roles.dst_strides[-1] * roles.axes[-1].dst_step", "roles.dst_strides[-1]"
+    ),
+    # the weight gradient
+    "slices: the last boxes": Fault("slice_boxes = -(-boxes // slices)", "slice_boxes = max(1, boxes // slices)"),
+    "tail rows: one gradient too many is written": Fault(
+        "f.lane_numbers(lanes) < f.splat(rows - row, lanes))", "f.lane_numbers(lanes) <= f.splat(rows - row, lanes))"
+    ),
+    "tail rows: one channel too many is read": Fault(
+        "f.splat(f.constant(i, I64) < rows, lanes)", "f.splat(f.constant(i, I64) <= rows, lanes)"
     ),
     # the language and the conversions
     "second level: the first chain is added to rubbish": Fault(
