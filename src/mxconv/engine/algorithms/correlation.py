@@ -143,7 +143,8 @@ def make_tables(
             "split": splits[a] if splits else 1,
         }
         rows += (row[name] for name in AXIS.names)
-    return np.array(rows + lists, np.int64)
+    # A box of a phase without taps looks at the tap row that would be its first: there is one after the last phase too.
+    return np.array([*rows, *lists, *(0,) * TAP_ROW], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
