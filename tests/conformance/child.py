@@ -1,8 +1,8 @@
 """The child process: `python -m conformance.child --first 0 --count 100` runs a batch of cases.
 
-Each case's line is printed and flushed before it runs, so that a fault names its case. Then comes a line
-of JSON: {"algorithm": ..., "blocks": {...}} for one that passed, {"failed": ..., "error": ...} for one that
-did not, which is the last.
+Each case's line is printed and flushed before it runs, so that a fault names its case. After it comes a line of JSON:
+{"case": ..., "algorithm": ..., "blocks": {...}} if it passed, {"case": ..., "failed": ..., "error": ...} if not; the
+first that did not pass ends the batch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import faults  # and nothing that imports mxconv, before the fault is seeded
@@ -22,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--file", type=Path, help="a file with one case a line, in place of numbers")
     parser.add_argument("--fault", help="the name of a fault to seed before mxconv is imported")
+    parser.add_argument("--at-once", type=int, default=1, help="cases that run at the same time, in Python threads")
     options = parser.parse_args(arguments)
     if options.fault:
         faults.seed(options.fault)
@@ -32,21 +35,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .run_case import guarded_allocate, run_case
 
     workspace.Ledger.allocate = guarded_allocate
-    for case in read_cases(options.file) if options.file else map(make_case, _numbers(options)):
+
+    def run(case):
         _say(str(case))
         try:
             record = run_case(case)
+        except Mismatch as error:
+            record = {"failed": "Mismatch", "error": str(error)}
         except Exception as error:
-            _say(json.dumps({"failed": type(error).__name__, "error": str(error)}))
-            if not isinstance(error, Mismatch):
-                raise
-            return 1
-        _say(json.dumps(record))
-    return 0
+            record = {"failed": type(error).__name__, "error": traceback.format_exc()}
+        _say(json.dumps({"case": str(case), **record}))
+        return "failed" not in record
 
-
-def _numbers(options: argparse.Namespace) -> range:
-    return range(options.first, options.first + options.count)
+    numbers = range(options.first, options.first + options.count)
+    cases = read_cases(options.file) if options.file else map(make_case, numbers)
+    if options.at_once == 1:
+        return int(not all(map(run, cases)))
+    with ThreadPoolExecutor(options.at_once) as pool:
+        return int(not all(pool.map(run, cases)))
 
 
 def _say(text: str) -> None:

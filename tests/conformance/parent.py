@@ -81,8 +81,8 @@ def run_child(arguments: Iterable[str], *, timeout: float, environment: dict[str
             continue
         record = json.loads(line)
         if "failed" in record:
-            outcome.failed, outcome.error = record["failed"], record["error"]
-        else:
-            outcome.cases.append(parse(outcome.last))
-            outcome.records.append(record)
+            outcome.failed, outcome.error, outcome.last = record["failed"], record["error"], record["case"]
+            break
+        outcome.cases.append(parse(record["case"]))
+        outcome.records.append(record)
     return outcome

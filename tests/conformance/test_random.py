@@ -64,6 +64,15 @@ def test_random_problems_on_lesser_cpus(name, environment):
     _run(10**6, {**environment, "MXCONV_TARGET": name}, count=300)
 
 
+def test_random_problems_at_once(environment):
+    """Four Python threads call the engine at the same time, each with up to two threads of its own."""
+    outcome = run_child(
+        ["--first", "2000000", "--count", "300", "--at-once", "4"], timeout=600, environment=environment
+    )
+    assert not outcome.report, outcome.report
+    assert len(outcome.records) == 300
+
+
 def test_regressions(environment):
     outcome = run_child(["--file", str(REGRESSIONS)], timeout=120, environment=environment)
     assert not outcome.report, outcome.report
