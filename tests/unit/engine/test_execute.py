@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxconv.dtypes import DTYPES
-from mxconv.engine import planner
+from mxconv.engine import execute, planner
 from mxconv.engine.algorithms import ALGORITHMS
 from mxconv.engine.execute import convolve
 from mxconv.engine.problem import DIRECTIONS, ConvProblem
@@ -16,6 +16,7 @@ from mxconv.jit.target import current
 
 from .conftest import expected, how, small_integers
 
+Array = np.ndarray
 FORWARD = "n2 g2 c6->4 i9x8 k3x2 s2x1 d1x2 p1x0:1"
 every_direction = pytest.mark.parametrize("line", [f"{d} {{}} {FORWARD}" for d in DIRECTIONS], ids=DIRECTIONS)
 every_input = pytest.mark.parametrize(
@@ -33,45 +34,52 @@ def unaligned(a: Array) -> Array:
     return view
 
 
-def byte_swapped(a: np.ndarray) -> np.ndarray:
+def byte_swapped(a: Array) -> Array:
     return a.astype(a.dtype.newbyteorder())
 
 
-def reversed_axes(a: np.ndarray) -> np.ndarray:
+def reversed_axes(a: Array) -> Array:
     return np.ascontiguousarray(a[tuple(slice(None, None, -1) for _ in a.shape)])[
         tuple(slice(None, None, -1) for _ in a.shape)
     ]
 
 
-def channels_last(a: np.ndarray) -> np.ndarray:
+def channels_last(a: Array) -> Array:
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) if a.ndim > 1 else a
 
 
-def fortran(a: np.ndarray) -> np.ndarray:
+def fortran(a: Array) -> Array:
     return np.asfortranarray(a)
 
 
-def every_third(a: np.ndarray) -> np.ndarray:
+def every_third(a: Array) -> Array:
     room = np.zeros((*a.shape, 3), a.dtype)
     room[..., 1] = a
     return room[..., 1]
 
 
-def read_only(a: np.ndarray) -> np.ndarray:
+def read_only(a: Array) -> Array:
     a = a.copy()
     a.flags.writeable = False
     return a
 
 
-def odd_strides(a: np.ndarray) -> np.ndarray:
-    """A field of packed records: its strides are no whole number of elements."""
+def packed_records(a: Array) -> Array:
+    """A field of records that are packed: neither aligned nor whole elements apart."""
     records = np.zeros(a.shape, np.dtype([("tag", np.uint8), ("x", a.dtype)]))
     records["x"] = a
     return records["x"]
 
 
-Array = np.ndarray
-VIEWS = [unaligned, byte_swapped, reversed_axes, channels_last, fortran, every_third, read_only, odd_strides]
+def aligned_records(a: Array) -> Array:
+    """A field of records that are aligned: complex numbers are then one and a half elements apart."""
+    records = np.zeros(a.shape, np.dtype([("tag", f"u{a.dtype.alignment}"), ("x", a.dtype)]))
+    records["x"] = a
+    return records["x"]
+
+
+COPIED = [unaligned, byte_swapped, packed_records]
+VIEWS = [*COPIED, aligned_records, reversed_axes, channels_last, fortran, every_third, read_only]
 
 
 def run(p: ConvProblem, first: Array, second: Array, bias: Array | None = None, *, out: Array) -> Array:
@@ -82,7 +90,7 @@ def run(p: ConvProblem, first: Array, second: Array, bias: Array | None = None, 
     pytest.skip(f"no algorithm computes {p}")
 
 
-def poisoned(p: ConvProblem) -> np.ndarray:
+def poisoned(p: ConvProblem) -> Array:
     return np.full(p.shape_of(p.output), 77 if p.result.kind == "int" else np.nan, p.result.numpy)
 
 
@@ -133,7 +141,7 @@ def test_inputs_may_share_memory():
 # ---- out
 
 
-def overlapping(size: int, dtype: np.dtype, shapes: list[tuple[int, ...]], starts: tuple[int, ...]) -> list[np.ndarray]:
+def overlapping(size: int, dtype: np.dtype, shapes: list[tuple[int, ...]], starts: tuple[int, ...]) -> list[Array]:
     """Arrays of these shapes in one memory, each from its own element on."""
     room = np.zeros(size, dtype)
     return [
@@ -166,19 +174,26 @@ def test_out_may_be_the_input(dtype):
     np.testing.assert_array_equal(given["first"], answer)
 
 
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int16", "complex64"])
+def test_kernels_see_only_what_they_can_address(dtype, view):
+    a = view(np.zeros((3, 4), DTYPES[dtype].numpy))
+    fractional = view is aligned_records and dtype == "complex64"
+    assert execute._is_plain(a) is not (view in COPIED or fractional)
+
+
 @every_direction
-def test_an_out_that_repeats_gets_a_value_and_nothing_else_is_written(line):
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_an_out_that_repeats_is_what_numpy_assigns_to_it(line, kept):
+    """Of the numbers for one place the last one stays, as in `out[...] = result`."""
     p = ConvProblem.parse(line.format("float32"))
     given = small_integers(p)
     answer = expected(p, **given)
-    room = np.full(3 * answer.shape[-1], 7.0, np.float32)
-    shape = (*answer.shape[:-1], 1)
-    out = np.ndarray(answer.shape, np.float32, room.data, 4 * answer.shape[-1], (0,) * len(shape[:-1]) + (4,))
-    run(p, **given, out=out)
-    kept = np.delete(room, np.arange(answer.shape[-1], 2 * answer.shape[-1]))
-    assert (kept == 7).all()
-    candidates = answer.reshape(-1, answer.shape[-1])
-    assert any((out[0, 0, 0] == row).all() for row in candidates)
+    room, twin = np.full((2, answer.size), 7, np.float32)
+    strides = [s * (axis >= answer.ndim - kept) for axis, s in enumerate(answer.astype(np.float32).strides)]
+    np.ndarray(answer.shape, np.float32, twin, 0, strides)[...] = answer
+    run(p, **given, out=np.ndarray(answer.shape, np.float32, room, 0, strides))
+    np.testing.assert_array_equal(room, twin)
 
 
 @every_direction
