@@ -6,6 +6,7 @@ import argparse
 import datetime
 import fnmatch
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -48,13 +49,15 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=cpus, help="threads and CPUs of every library (%(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="rounds of alternation (%(default)s)")
     parser.add_argument("--cold", action="store_true", help="empty the caches before each call")
-    parser.add_argument("--name", help="of the results (the date and the suite)")
+    parser.add_argument("--name", help="of the results (date, time and suite)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on with the results of that name")
     parser.add_argument("--log", type=Path, help="file that receives what the libraries print")
     arguments = parser.parse_args(words)
     if arguments.threads > cpus or arguments.threads < 1:
         parser.error(f"--threads {arguments.threads}: this process may use 1 to {cpus} CPUs")
+    if arguments.peer_python and shutil.which(arguments.peer_python) is None:
+        parser.error(f"--peer-python {arguments.peer_python}: there is no such program")
     if arguments.peers and not arguments.peer_python:
         parser.error("--peers needs --peer-python")
     arguments.suite = arguments.core or arguments.suite
@@ -124,9 +127,11 @@ def main(words: Sequence[str] | None = None) -> int:
     if any(p.problem.dtype == "bfloat16" for p in problems):
         raise SystemExit("bfloat16 arrays do not pass through .npy files: leave those rows out")
     settings = Settings(arguments.threads, arguments.rounds, sweep=COLD_SWEEP if arguments.cold else 0)
-    name = arguments.name or f"{datetime.date.today().isoformat()}-{arguments.suite.stem}"
+    name = arguments.name or f"{datetime.datetime.now():%Y-%m-%d-%H%M}-{arguments.suite.stem}"
     path = arguments.results / f"{name}.json"
     stored = {**settings.to_json(), "suite": arguments.suite.stem}
+    if path.exists() and not arguments.resume:
+        raise SystemExit(f"{path} exists: go on with it (--resume), or give another --name")
     results = resume(path, stored) if arguments.resume else None
     results = results or Results(stored, describe_machine(os.cpu_count() or 1))
     with ExitStack() as stack:

@@ -70,7 +70,8 @@ class Prepared:
 
     call: Callable[..., np.ndarray]
     info: dict[str, Any] = field(default_factory=dict)
-    """What the library tells of how it computes: algorithm, workspace_bytes, ..."""
+    """What is known of how it computes: algorithm, workspace_bytes, ...; "transforms" is true where the library may use
+    Winograd's or Fourier's transform instead of the products themselves."""
 
 
 def need_dtype(problem: Problem, *names: str) -> None:

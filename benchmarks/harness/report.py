@@ -18,17 +18,19 @@ def to_markdown(results: Results) -> str:
     lines = [
         f"# {settings['suite']}",
         "",
-        f"{machine['cpu']}, {settings['threads']} threads, {machine['system']}, Python {machine['python']}. "
+        f"{machine['cpu']}, {settings['threads']} threads, {machine['system']}, Python {machine['python']}, "
+        f"mxconv at {machine['revision']}. "
         f"{settings['rounds']} alternating rounds, {'cold' if settings['sweep'] else 'warm'} caches; "
         "milliseconds are medians of all samples (p25-p75). "
-        "GFLOP/s counts two for each multiply-add on a real sample; ratio is the best peer's time over ours.",
+        "GFLOP/s counts two for each multiply-add on a real sample. Ratio: the best peer's time over ours; direct: the "
+        "same of the best peer that uses neither Winograd's nor Fourier's transform.",
         "",
         *[f"* {name}: {version}" for name, version in results.libraries.items()],
         "",
         *_summary(results.rows),
         "",
-        "| row | algorithm | ours ms | GFLOP/s | % of peak | first call ms | best peer | its ms | ratio |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| row | algorithm | ours ms | GFLOP/s | % of peak | first call ms | best peer | its ms | ratio | direct |",
+        "|---|---|---|---|---|---|---|---|---|---|",
         *map(_row, results.rows),
         "",
         *_medians(results),
@@ -39,7 +41,7 @@ def to_markdown(results: Results) -> str:
 
 
 def _summary(rows: Iterable[Row]) -> list[str]:
-    ratios = [row.ratio for row in rows if row.ratio is not None]
+    ratios = [ratio for row in rows if (ratio := row.ratio()) is not None]
     if not ratios:
         return []
     behind = sum(r < 1 for r in ratios)
@@ -50,8 +52,8 @@ def _summary(rows: Iterable[Row]) -> list[str]:
 
 
 def _row(row: Row) -> str:
-    ours, peer = row.entries.get(OURS), row.best_peer
-    cells = [row.name, "", "", "", "", "", "", "", ""]
+    ours, peer = row.entries.get(OURS), row.best_peer()
+    cells = [row.name, *[""] * 9]
     if ours is not None and ours.median is not None:
         rate = row.gflops(OURS) or 0.0
         cells[1:6] = [
@@ -65,8 +67,9 @@ def _row(row: Row) -> str:
         cells[2] = ours.status
     if peer is not None:
         cells[6:8] = [peer, _time(row.entries[peer])]
-    if row.ratio is not None:
-        cells[8] = f"{row.ratio:.2f}"
+    for place, ratio in ((8, row.ratio()), (9, row.ratio(direct=True))):
+        if ratio is not None:
+            cells[place] = f"{ratio:.2f}"
     return f"| {' | '.join(cells)} |"
 
 
@@ -104,15 +107,16 @@ def draw(results: Results, path: Path) -> None:
     """A bar for each row: the best peer's time over ours, on a logarithmic axis; right of 1 we are faster."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in results.rows if row.ratio is not None]
+    rows = [(row, ratio) for row in results.rows if (ratio := row.ratio()) is not None]
     figure: Any = Figure(figsize=(9, 1.2 + 0.22 * max(1, len(rows))), layout="constrained")
     axes = figure.subplots()
-    values = [row.ratio for row in rows]
+    values = [ratio for _, ratio in rows]
     colours = [FASTER if v >= 1 else SLOWER for v in values]
     axes.barh(range(len(rows)), [v - 1 for v in values], left=1, height=0.7, color=colours)
-    for place, row in enumerate(rows):
-        axes.text(max(row.ratio, 1) * 1.03, place, f"{row.ratio:.2f}  {row.best_peer}", va="center", fontsize=7)
-    axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=7)
+    for place, (row, ratio) in enumerate(rows):
+        axes.text(max(ratio, 1) * 1.03, place, f"{ratio:.2f}  {row.best_peer()}", va="center", fontsize=7)
+    axes.set_yticks(range(len(rows)), [row.name for row, _ in rows], fontsize=7)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

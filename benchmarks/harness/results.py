@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import statistics
+import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,16 +59,18 @@ class Row:
         entry = self.entries.get(library)
         return self.flops / entry.median / 1e6 if entry is not None and entry.median else None
 
-    @property
-    def best_peer(self) -> str | None:
-        """The fastest library beside ours."""
-        timed = {n: e.median for n, e in self.entries.items() if n != OURS and e.median is not None}
+    def best_peer(self, *, direct: bool = False) -> str | None:
+        """The fastest library beside ours; `direct`: of those that do not say that they transform the data."""
+        timed = {
+            name: entry.median
+            for name, entry in self.entries.items()
+            if name != OURS and entry.median is not None and not (direct and entry.info.get("transforms"))
+        }
         return min(timed, key=lambda n: timed[n]) if timed else None
 
-    @property
-    def ratio(self) -> float | None:
+    def ratio(self, *, direct: bool = False) -> float | None:
         """How many times longer the best peer takes than we do: the median over rounds, each compared with itself."""
-        peer, ours = self.best_peer, self.entries.get(OURS)
+        peer, ours = self.best_peer(direct=direct), self.entries.get(OURS)
         if peer is None or ours is None or not ours.rounds:
             return None
         pairs = zip(self.entries[peer].rounds, ours.rounds, strict=False)
@@ -132,7 +135,17 @@ def describe_machine(cpus: int) -> dict[str, Any]:
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "revision": _revision(),
     }
+
+
+def _revision() -> str:
+    """The commit that is checked out; "" where git does not know."""
+    try:
+        command = ["git", "describe", "--always", "--dirty"]
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
 
 
 def _ms(seconds: float) -> float:

@@ -24,10 +24,20 @@ def start(threads: int) -> str:
 
 
 def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
+    """With every algorithm that ncnn has."""
+    return prepare_with(problem, constants, winograd=True)
+
+
+def may_transform(p: Problem) -> bool:
+    """Whether ncnn has Winograd's algorithm for it."""
+    return p.direction == "forward" and p.groups == 1 and p.kernel == (3, 3) and {*p.stride, *p.dilation} == {1}
+
+
+def prepare_with(problem: Problem, constants: dict[str, np.ndarray], *, winograd: bool) -> Prepared:
     need_direction(problem, "forward", "backward_data")
     need_dtype(problem, "float32")
     need_rank(problem, range(1, 4))
-    net = make_net(problem, constants)
+    net = make_net(problem, constants, winograd)
 
     def call(data: np.ndarray) -> np.ndarray:
         return np.stack([run(sample) for sample in data]) if len(data) > 1 else run(data[0])[np.newaxis]
@@ -40,14 +50,15 @@ def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
             raise Refusal(f"the layer failed with status {status}")
         return np.array(result)
 
-    return Prepared(call)
+    return Prepared(call, {"transforms": winograd and may_transform(problem)})
 
 
-def make_net(p: Problem, constants: dict[str, np.ndarray]) -> ncnn.Net:
+def make_net(p: Problem, constants: dict[str, np.ndarray], winograd: bool) -> ncnn.Net:
     """The network, with its weights loaded."""
     net = ncnn.Net()
     options = net.opt
     options.num_threads = _threads
+    options.use_winograd_convolution = winograd
     for name in dir(options):
         if name.startswith(("use_fp16_", "use_bf16_")):
             setattr(options, name, False)

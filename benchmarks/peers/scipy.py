@@ -36,4 +36,4 @@ def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
         y = oaconvolve(x, taps, mode="full", axes=axes)[window]
         return np.ascontiguousarray(y) if bias is None else y + bias
 
-    return Prepared(call, {"algorithm": "oaconvolve"})
+    return Prepared(call, {"algorithm": "oaconvolve", "transforms": True})

@@ -60,19 +60,12 @@ class Timing:
         return tuple(float(np.median(r)) for r in self.rounds)
 
 
-def stop_watch(
-    call: Callable[[], object],
-    *,
-    clock: Clock = time.perf_counter,
-    between: Callable[[], object] | None = None,
-) -> Burst:
-    """A burst of `call`, timed by `clock`; `between` (say, emptying the caches) runs before each call, untimed."""
+def stop_watch(call: Callable[[], object], *, clock: Clock = time.perf_counter) -> Burst:
+    """A burst of `call`, timed by `clock`."""
 
     def burst(calls: int) -> list[float]:
         seconds = []
         for _ in range(calls):
-            if between is not None:
-                between()
             start = clock()
             call()
             seconds.append(clock() - start)
