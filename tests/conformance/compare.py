@@ -61,8 +61,18 @@ def tolerance(p: ConvProblem, arrays: dict[str, np.ndarray], exact: np.ndarray) 
     return 2 * terms * accumulate * magnitude + store * np.abs(exact) + SUBNORMAL.get(p.dtype, 0.0)
 
 
-def compare(got: np.ndarray, exact: np.ndarray, p: ConvProblem, line: str, allowed: np.ndarray | None = None) -> None:
+def compare(
+    got: np.ndarray,
+    exact: np.ndarray,
+    p: ConvProblem,
+    line: str,
+    allowed: np.ndarray | None = None,
+    *,
+    finite: bool = True,
+) -> None:
     """Check a result against the oracle's; `allowed` is the error of each output, None means exact.
+
+    Where the data are not `finite`, the oracle's infinities and NaNs must be in their places, and nowhere else.
 
     Raises: Mismatch, with the worst index and the line of the case.
     """
@@ -78,12 +88,13 @@ def compare(got: np.ndarray, exact: np.ndarray, p: ConvProblem, line: str, allow
         return
     expected = _wide(exact.astype(p.result.numpy))
     values = _wide(got)
-    if p.result.kind != "int" and not np.isfinite(values).all():
+    if finite and p.result.kind != "int" and not np.isfinite(values).all():
         worst = np.unravel_index(int(np.argmin(np.isfinite(values))), got.shape)
         fail(f"{np.count_nonzero(~np.isfinite(values))} of {got.size} are not finite, first at {_text(worst)}")
     if allowed is None:
-        wrong = values != expected
-        error = np.abs(values.astype(object) - expected) if p.result.kind == "int" else np.abs(values - expected)
+        wrong = (values != expected) & ~(np.isnan(values) & np.isnan(expected))
+        with np.errstate(invalid="ignore"):  # infinity minus infinity
+            error = np.abs((values.astype(object) if p.result.kind == "int" else values) - expected)
         measure = error
     else:
         error = np.abs(values - exact)

@@ -83,11 +83,18 @@ def make_case(number: int) -> Case:
     return Case(
         problem,
         seed=number,
-        data="normal" if problem.storage.kind != "int" and rng.random() < 0.3 else "integers",
+        data=_kind_of_data(rng, problem),
         api=rng.choice(("nd", "nd_last")) if rng.random() < 0.2 and _is_plain(problem) else "engine",
         quirk=rng.choice(("swapped", "unaligned")) if rng.random() < 0.06 else "none",
         knobs=_knobs(rng, problem),
     )
+
+
+def _kind_of_data(rng: random.Random, p: ConvProblem) -> str:
+    if p.storage.kind == "int":
+        return "integers"
+    kinds = ("integers", "normal", "holes")
+    return rng.choices(kinds, (60, 30, 10 if p.storage.kind == "float" else 0))[0]
 
 
 def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
@@ -212,7 +219,8 @@ def _strides(rng: random.Random, shape: Sequence[int], is_output: bool) -> Ints:
 def make_data(case: Case) -> dict[str, np.ndarray]:
     """The two inputs, and the bias if there is one, in logical order and before strides are laid over them.
 
-    `integers` are so small that every sum of floats is exact; integer types use their whole range. An axis
+    `integers` are so small that every sum of floats is exact; integer types use their whole range; `holes` are
+    integers among which some of the first array are infinite or NaN, which must not spread. An axis
     that is broadcast holds one value.
     """
     p, rng = case.problem, np.random.default_rng(case.seed)
@@ -234,6 +242,9 @@ def make_data(case: Case) -> dict[str, np.ndarray]:
             values = rng.integers(-most, most, stored, endpoint=True)
             if p.storage.kind == "complex":
                 values = values + 1j * rng.integers(-most, most, stored, endpoint=True)
+            if case.data == "holes" and name == p.inputs[0] and values.size:
+                values = values.astype(float)
+                values.flat[rng.integers(0, values.size, 3)] = rng.choice((np.inf, -np.inf, np.nan), 3)
         arrays[name] = np.broadcast_to(values.astype(dtype), shape)
     return arrays
 

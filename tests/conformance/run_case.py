@@ -25,7 +25,8 @@ def run_case(case: Case) -> dict[str, Any]:
     """
     p, line = case.problem, str(case)
     data = make_data(case)
-    exact = expect(p, data)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        exact = expect(p, data)
     allowed = tolerance(p, data, exact) if case.data == "normal" else None
     results, record = [], {}
     for side in ("after", "before"):
@@ -37,7 +38,7 @@ def run_case(case: Case) -> dict[str, Any]:
             damage = out.damage()
             if damage is not None:
                 raise Mismatch(f"wrote outside of the result, {damage} bytes from its start\n  case: {line}")
-            compare(got, exact, p, f"{line} side={side}", allowed)
+            compare(got, exact, p, f"{line} side={side}", allowed, finite=case.data != "holes")
             results.append(np.ascontiguousarray(got).tobytes())
         record = {"algorithm": plans[-1].algorithm, "blocks": dict(plans[-1].blocks)} if plans else {}
     if results[0] != results[1]:

@@ -107,6 +107,19 @@ def test_the_bound_admits_rounding_and_nothing_more(dtype):
         compare(wrong.astype(problem.result.numpy), exact, problem, "the line", allowed)
 
 
+def test_infinities_and_nans_have_their_places():
+    arrays, _, _ = _answer()
+    arrays["x"] = arrays["x"].copy()
+    arrays["x"][0, 1, 2] = np.nan
+    exact = expect(P, arrays)
+    good = exact.astype("f4")
+    compare(good, exact, P, "the line", finite=False)
+    bad = good.copy()
+    bad[0, 1, 5] = np.inf
+    with pytest.raises(Mismatch, match=r"1 of 21 are wrong, worst at \(0, 1, 5\)"):
+        compare(bad, exact, P, "the line", finite=False)
+
+
 def test_cases_parse_back():
     for number in range(200):
         case = make_case(number)
