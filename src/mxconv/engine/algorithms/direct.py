@@ -17,21 +17,23 @@ from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
-from ...jit.kernels.direct import ARGS, STATE, Spec, emit_direct, segment_row
+from ...jit.kernels.direct import ARGS, RowTile, Spec, emit_direct
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
 from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
-from ..workspace import Ledger, address_of
+from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
-from .correlation import SLOTS, Box, Roles, common_values, make_tables, measure_box, roles_of, with_row_axis
+from .correlation import SLOTS, Box, Roles, book_packing, common_values, make_tables, measure_box, roles_of, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
 CHAIN = 256
 """Products in one chain of additions."""
+ONE_CHUNK = 1 << 40
+"""The packed weight lists its products tap by tap, each over all channels, as the offsets do."""
 MOST_ROWS = 16
 """More result channels in a group than this pay for packing: implicit_gemm is faster."""
 STAGED_BYTES = 256 << 10
@@ -50,6 +52,29 @@ def tile_for(target: Target, rows: int) -> Tile:
     if target.registers >= 32:
         return Tile(mr, {8: 3, 4: 6, 2: 10, 1: 14}[mr])
     return Tile(mr, {4: 3, 2: 5, 1: 8}[mr])
+
+
+def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tuple[Tile, RowTile] | None:
+    """The tile of several grid rows for a depthwise problem whose taps lie densely on the row axis, if it is one.
+
+    Every phase must have as many taps there, each a grid row further than the one before; no other axis may have a
+    phase without taps.
+    """
+    if roles.rows != 1 or roles.channels != 1 or any(not phase.taps for axis in roles.axes for phase in axis.phases):
+        return None
+    axis = roles.axes[-2]
+    counts = {len(phase.taps) for phase in axis.phases}
+    taps = counts.pop() if len(counts) == 1 else 0
+    dense = all(
+        b.offset - a.offset == axis.src_step for phase in axis.phases for a, b in itertools.pairwise(phase.taps)
+    )
+    # The tap's weights stay in registers beside the sums; more rows than image rows are waste.
+    grid_rows = min(7 if target.registers >= 32 else 4, block[-2])
+    free = target.registers - taps - 2
+    if not dense or taps < 2 or grid_rows < 2 or free < grid_rows:
+        return None
+    wide = free >= 2 * grid_rows and -(-block[-1] // lanes) % 2 == 0
+    return Tile(1, 2 if wide else 1), RowTile(grid_rows, taps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,59 +174,62 @@ class Direct:
         most = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
         blocks = math.prod(-(-n // b) for n, b in zip(most, cut.block, strict=True))
         others = p.batch * roles.phases * blocks
-        group_block = max(1, min(16, p.groups * others // (8 * threads)))
+        group_block = max(1, min(64, p.groups * others // (6 * threads)))
         group_block = min(group_block, p.groups)
         group_blocks = -(-p.groups // group_block)
         row_groups = -(-roles.rows // tile.mr)
+        row_tile = choose_row_tile(roles, target, lanes, cut.block)
+        overhang = (tile.nv + 1) * lanes
+        sums = row_groups * tile.mr * cut.vectors * lanes + lanes
+        if row_tile is not None:
+            tile, shape = row_tile
+            tile_rows = round_up(cut.block[-2], shape.grid_rows)
+            sums = tile_rows * round_up(cut.block[-1], tile.nv * lanes) + lanes
+            overhang += (tile_rows - cut.block[-2]) * cut.box.pitch
         products = max(1, roles.channels * roles.most_taps)
 
         scratch = Ledger()
-        heads = len(STATE_NAMES) + len(staging.STATE) + len(STATE)
+        heads = len(STATE_NAMES) + len(staging.STATE)
         state = heads + len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
         scratch.book("state", 8 * state)
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
             ("at_runs", 8 * len(staging.RUN_LIST) * cut.runs),
             ("at_offsets", 8 * products),
-            ("at_segments", 8 * segment_row(lanes) * cut.vectors),
-            ("at_tile", tile.mr * tile.nv * lanes * size),
+            ("at_c", sums * size),
             # Tiles read whole vectors from the last pixel's place on, and staged rows are stored as whole vectors.
-            ("at_staged", (cut.box.staged * roles.channels + (tile.nv + 1) * lanes) * size),
+            ("at_staged", (cut.box.staged * roles.channels + overhang) * size),
         ):
             scratch.book(name, bytes_)
         ledger = Ledger()
-        ledger.book("panels", p.groups * row_groups * tile.mr * roles.all_taps * roles.channels * size)
         ledger.book("scratch", scratch.total * threads)
 
         tables = make_tables(roles, cut.block, [axis.src_step for axis in roles.axes])
         values = {
             **common_values(p, roles, row_groups),
-            # One chunk: the packed weight lists its products tap by tap, each over all channels, as the offsets do.
-            "chain": 1 << 40,
+            "chain": ONE_CHUNK,
             "tile_chain": chain,
             "group_block": group_block,
             "group_blocks": group_blocks,
             "blocks": blocks,
             "run_tasks": others * group_blocks,
             "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step,
-            "vectors_max": cut.vectors,
+            "c_row": cut.vectors * lanes,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile), target)
+        module = _kernels(Spec(p.dtype, tile, row_tile and row_tile[1]), target)
         return Plan(
             problem=p,
             algorithm=self.name,
             blocks={"pixels": blocks, "channels": row_groups, "reduction": -(-products // chain)},
             threads=threads,
-            steps=(
-                Step("pack_weight", job_at(module.address("pack_weight")), values["pack_tasks"]),
-                Step("run", job_at(module.address("run")), values["run_tasks"]),
-            ),
+            steps=(Step("run", job_at(module.address("run")), values["run_tasks"]),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
             addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
             ledger=ledger,
+            packing=book_packing(ledger, p, roles, self.name, tile.mr, ONE_CHUNK, module),
             keep=(tables, module),
         )

@@ -2,7 +2,7 @@
 
 A task is a box of a phase's grid, of one sample and a few groups. In the staged copy (see staging.py) the box's rows
 follow each other at a fixed pitch, and the register tile runs over this *virtual* row of pixels, halo columns
-included, in lanes; what falls on a halo column is not stored.
+included, in lanes. Its sums stand in scratch in the same order; storing them leaves the halo columns out.
 
 For each tile the sum runs over channels and taps through a table of offsets. No value is copied once per tap, so this
 pays where few result channels share a source value: grouped and depthwise convolutions above all.
@@ -14,14 +14,20 @@ from dataclasses import dataclass
 
 from ..ir import I1, I64, PTR, Function, Value, Variable
 from ..target import Target
-from .gemm import Tile, accumulate
+from .gemm import Tile, accumulate, put_or_add
 from .staging import RUN_LIST, Staging
 
-ARGS = ("group_block", "group_blocks", "blocks", "dst_lane", "at_segments", "at_tile", "vectors_max", "tile_chain")
+ARGS = ("group_block", "group_blocks", "blocks", "dst_lane", "at_c", "c_row", "tile_chain")
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
-STATE = ("vectors",)
-SEGMENT = 2
+
+@dataclass(frozen=True, slots=True)
+class RowTile:
+    """A tile of several grid rows: a staged row is read once for all of the tile's rows that its taps reach."""
+
+    grid_rows: int
+    taps: int
+    """Taps on the row axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +36,13 @@ class Spec:
 
     dtype: str
     tile: Tile
+    row_tile: RowTile | None = None
+    """For one result channel a group whose taps lie densely on the row axis."""
 
     @property
     def name(self) -> str:
-        return f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}"
-
-
-def segment_row(lanes: int) -> int:
-    """Slots of a vector of virtual pixels: how many segments of real ones it has, then their offsets and masks."""
-    return 1 + SEGMENT * (lanes + 1)
+        rows = f"_{self.row_tile.grid_rows}rows_{self.row_tile.taps}taps" if self.row_tile else ""
+        return f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}{rows}"
 
 
 def emit_direct(spec: Spec, target: Target) -> str:
@@ -48,49 +52,19 @@ def emit_direct(spec: Spec, target: Target) -> str:
 
 class _Bundle(Staging):
     def __init__(self, spec: Spec, target: Target) -> None:
-        super().__init__(spec.dtype, spec.tile, target, ARGS, STATE, run_axes=2)
-        self.emit_list_segments()
-        self.emit_tile()
-        self.emit_store_tile()
+        super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=2)
+        self.row_tile = spec.row_tile
+        if spec.row_tile:
+            self.emit_row_tile(spec.row_tile)
+        else:
+            self.emit_tile()
+        self.emit_store_rows()
         self.emit_run()
 
-    # ---- which virtual pixels are real
-
-    def emit_list_segments(self) -> None:
-        """For each vector of a run: its segments of real pixels, one for each grid row that it meets."""
-        lanes = self.lanes
-        with self.module.function("list_segments", args=PTR, state=PTR) as f:
-            args, state = f.args["args"], f.args["state"]
-            tables = self.args.pointer(f, args, "tables")
-            rank, dst_lane, vectors_max = self.args.read(f, args, "rank", "dst_lane", "vectors_max")
-            table = self.section(f, args, state, "at_segments")
-            grid_rows, pitch = self.own(f, state, rank - 2, "length", "staged")
-            (columns,) = self.own(f, state, rank - 1, "length")
-            vectors = ((grid_rows - 1) * pitch + columns + (lanes - 1)) // lanes
-            first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
-            count = f.variable(I64)
-            with f.loop(0, vectors_max) as v:
-                own = f.offset(table, v * segment_row(lanes), I64)
-                count.set(0)
-                begin = v * lanes
-                with f.loop(begin // pitch, f.smaller((begin + (lanes - 1)) // pitch + 1, grid_rows)) as r:
-                    low, high = f.larger(begin, r * pitch), f.smaller(begin + lanes, r * pitch + columns)
-                    with f.when(low < high):
-                        slot = f.offset(own, count.get() * SEGMENT + 1, I64)
-                        by_row = self.destination(f, tables, state, rank - 2, r)
-                        f.store(by_row + first_lane + (begin - r * pitch) * dst_lane, slot)
-                        ones = (f.constant(1, I64) << (high - low)) - 1
-                        f.store(ones << (low - begin), slot, 1)
-                        count.set(count.get() + 1)
-                f.store(count.get(), own)
-            f.store(vectors, state, self.state.index["vectors"])
-
-    # ---- the register tile
-
     def emit_tile(self) -> None:
-        """c[mr][nr] (+)= sum over k of a[k][mr] * staged[offsets[k] + pixel]: one chain of the sum."""
+        """c[i][pixel] (+)= sum over k of a[k][i] * staged[offsets[k] + pixel], i < mr, nr pixels: one chain."""
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
-        with self.module.function("tile", k=I64, a=PTR, offsets=PTR, staged=PTR, c=PTR, first=I64) as f:
+        with self.module.function("tile", k=I64, a=PTR, offsets=PTR, staged=PTR, c=PTR, c_row=I64, first=I64) as f:
             cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
             with f.loop(0, f.args["k"]) as k:
                 row = f.offset(f.args["staged"], f.load(I64, f.args["offsets"], k), numbers.computed)
@@ -100,38 +74,85 @@ class _Bundle(Staging):
                     weight = f.splat(f.load(numbers.computed, weights, i), lanes)
                     for j in range(tile.nv):
                         accumulate([cells[i][j]], [weight], [columns[j]])
-            begins = f.args["first"].equals(1)
-            for i in range(tile.mr):
-                for j in range(tile.nv):
-                    at = i * self.nr + j * lanes
-                    so_far = f.select(begins, f.zero(self.vector), f.load(self.vector, f.args["c"], at, aligned=True))
-                    f.store(so_far + cells[i][j].get(), f.args["c"], at, aligned=True)
+            places = [f.args["c_row"] * i + j * lanes for i in range(tile.mr) for j in range(tile.nv)]
+            put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
 
-    def emit_store_tile(self) -> None:
-        """Add the bias to a finished tile, narrow it and store its real pixels, segment by segment."""
+    def emit_row_tile(self, shape: RowTile) -> None:
+        """c[r][pixel] (+)= sum over row taps i and lane taps k of
+        a[i*a_row + k] * staged[offsets[k] + (r+i)*pitch + pixel], for a tile's grid rows r.
+
+        Each staged vector serves every r that one of its taps i reaches.
+        """
+        numbers, lanes, nv = self.numbers, self.lanes, self.tile.nv
+        with self.module.function(
+            "row_tile", k=I64, a=PTR, a_row=I64, offsets=PTR, staged=PTR, pitch=I64, c=PTR, c_row=I64, first=I64
+        ) as f:
+            cells = [[f.variable(self.vector, 0) for _ in range(nv)] for _ in range(shape.grid_rows)]
+            with f.loop(0, f.args["k"]) as k:
+                start = f.offset(f.args["staged"], f.load(I64, f.args["offsets"], k), numbers.computed)
+                own = f.offset(f.args["a"], k, numbers.computed)
+                weights = [
+                    f.splat(f.load(numbers.computed, own, f.args["a_row"] * i), lanes) for i in range(shape.taps)
+                ]
+                for source in range(shape.grid_rows + shape.taps - 1):
+                    row = f.offset(start, f.args["pitch"] * source, numbers.computed)
+                    for j in range(nv):
+                        value = f.load(self.vector, row, j * lanes)
+                        for i in range(shape.taps):
+                            if 0 <= source - i < shape.grid_rows:
+                                accumulate([cells[source - i][j]], [weights[i]], [value])
+            places = [f.args["c_row"] * r + j * lanes for r in range(shape.grid_rows) for j in range(nv)]
+            put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
+
+    def emit_store_rows(self) -> None:
+        """Add the bias to the finished sums of a run, narrow them and store its grid rows, without halo columns."""
         numbers, lanes = self.numbers, self.lanes
-        with self.module.function("store_tile", args=PTR, c=PTR, result=PTR, bias=PTR, rows=I64, segments=PTR) as f:
-            dst_channel, dst_lane = self.args.read(f, f.args["args"], "dst_channel", "dst_lane")
-            shift = f.variable(numbers.computed)
+        with self.module.function("store_rows", args=PTR, state=PTR, result=PTR, bias=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = self.args.pointer(f, args, "tables")
+            rank, rows, c_row = self.args.read(f, args, "rank", "rows", "c_row")
+            dst_channel, dst_lane = self.args.read(f, args, "dst_channel", "dst_lane")
+            c = self.section(f, args, state, "at_c")
+            (grid_rows,) = self.own(f, state, rank - 2, "length")
+            (columns,) = self.own(f, state, rank - 1, "length")
+            pitch = self.c_pitch(f, state, rank)
+            whole = columns // lanes * lanes
+            first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
+            first_row = self.destination(f, tables, state, rank - 2, f.constant(0, I64))
+            next_row = self.destination(f, tables, state, rank - 2, f.constant(1, I64)) - first_row
+            tail = f.lane_numbers(lanes) < f.splat(columns - whole, lanes)
+            apart = f.lane_numbers(lanes) * f.splat(dst_lane, lanes)
             has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
-            with f.loop(0, f.args["rows"]) as i:
+            shift = f.variable(numbers.computed)
+            with f.loop(0, rows) as m:
                 shift.set(0)
                 with f.when(has_bias):
-                    shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], i)))
-                channel = f.offset(f.args["result"], i * dst_channel, numbers.result)
-                with f.loop(0, self.tile.nv) as j:
-                    total = f.load(self.vector, f.args["c"], i * self.nr + j * lanes, aligned=True)
-                    value = numbers.narrow(f, total + f.splat(shift.get(), lanes))
-                    own = f.offset(f.args["segments"], j * segment_row(lanes), I64)
-                    with f.loop(0, f.load(I64, own)) as n:
-                        segment = f.offset(own, n * SEGMENT + 1, I64)
-                        mask = f.mask_of_bits(f.load(I64, segment, 1), lanes)
-                        to = f.offset(channel, f.load(I64, segment), value.type)
-                        with f.when(dst_lane.equals(1)) as apart:
-                            f.masked_store(value, to, mask)
-                        with apart:
-                            index = f.lane_numbers(lanes) * f.splat(dst_lane, lanes)
-                            f.scatter(value, f.offset(to, index, value.type), mask)
+                    shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], m)))
+                bias = f.splat(shift.get(), lanes)
+                channel = f.offset(f.args["result"], m * dst_channel + (first_row + first_lane), numbers.result)
+                with f.loop(0, grid_rows) as r:
+                    sums = f.offset(c, m * c_row + r * pitch, numbers.computed)
+                    row = f.offset(channel, r * next_row, numbers.result)
+
+                    def value(at: Value, sums: Value = sums, bias: Value = bias) -> Value:
+                        return numbers.narrow(f, f.load(self.vector, sums, at) + bias)
+
+                    with f.when(dst_lane.equals(1)) as otherwise:
+                        with f.loop(0, whole, lanes) as i:
+                            f.store(value(i), row, i)
+                        with f.when(whole < columns):
+                            f.masked_store(value(whole), f.offset(row, whole, numbers.result), tail)
+                    with otherwise, f.loop(0, columns, lanes) as i:
+                        mask = f.lane_numbers(lanes) < f.splat(columns - i, lanes)
+                        start = f.offset(row, i * dst_lane, numbers.result)
+                        f.scatter(value(i), f.offset(start, apart, numbers.result), mask)
+
+    def c_pitch(self, f: Function, state: Value, rank: Value) -> Value:
+        """Elements from one grid row's sums to the next: as staged, or whole row tiles."""
+        if self.row_tile is None:
+            return self.own(f, state, rank - 2, "staged")[0]
+        (columns,) = self.own(f, state, rank - 1, "length")
+        return (columns + (self.nr - 1)) // self.nr * self.nr
 
     # ---- the driver
 
@@ -151,7 +172,7 @@ class _Bundle(Staging):
                 f.call("select_block", args, state, block)
                 (empty,) = self.state.read(f, state, "empty")
                 with f.when(empty.equals(0)):
-                    for name in ("list_rows", "list_runs", "list_segments", "list_offsets"):
+                    for name in ("list_rows", "list_runs", "list_offsets"):
                         f.call(name, args, state)
                     with f.loop(first, f.smaller(first + group_block, groups)) as group:
                         f.call("run_group", args, state, sample, group)
@@ -159,12 +180,16 @@ class _Bundle(Staging):
             args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
             names = ("rows", "channels", "row_groups", "all_taps", "tile_chain")
             rows, channels, row_groups, all_taps, chain = self.args.read(f, args, *names)
-            strides = ("src_batch", "src_group", "dst_batch", "dst_group", "dst_channel")
-            src_batch, src_group, dst_batch, dst_group, dst_channel = self.args.read(f, args, *strides)
+            strides = ("src_batch", "src_group", "dst_batch", "dst_group")
+            src_batch, src_group, dst_batch, dst_group = self.args.read(f, args, *strides)
             src, dst, bias, panels = (self.args.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
-            taps, before, runs, vectors = self.state.read(f, state, "taps", "taps_before", "runs", "vectors")
-            sections = ("at_runs", "at_offsets", "at_segments", "at_staged", "at_tile")
-            run_list, offsets, segments, staged, c = (self.section(f, args, state, n) for n in sections)
+            rank, c_row = self.args.read(f, args, "rank", "c_row")
+            taps, before, runs = self.state.read(f, state, "taps", "taps_before", "runs")
+            sections = ("at_runs", "at_offsets", "at_staged", "at_c")
+            run_list, offsets, staged, c = (self.section(f, args, state, n) for n in sections)
+            grid_rows, pitch = self.own(f, state, rank - 2, "length", "staged")
+            (columns,) = self.own(f, state, rank - 1, "length")
+            vectors = ((grid_rows - 1) * pitch + columns + (self.lanes - 1)) // self.lanes
             source = f.offset(src, sample * src_batch + group * src_group, numbers.stored)
             f.call("stage", args, state, source)
             total = taps * channels
@@ -177,23 +202,28 @@ class _Bundle(Staging):
                 entry = f.offset(run_list, r * len(RUN_LIST), I64)
                 at_staged, at_dst = RUN_LIST.read(f, entry, "staged", "dst")
                 result = f.offset(dst, sample * dst_batch + group * dst_group + at_dst, numbers.result)
-                with f.loop(0, vectors, tile.nv) as v, f.loop(0, row_groups) as g:
-                    pixels = f.offset(staged, at_staged + v * self.lanes, numbers.computed)
-                    a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
-                    self.sum_chains(f, total, chain, a, offsets, pixels, c)
-                    row_0 = g * tile.mr
-                    f.call(
-                        "store_tile",
-                        args,
-                        c,
-                        f.offset(result, row_0 * dst_channel, numbers.result),
-                        f.select(has_bias, f.offset(bias, group * rows + row_0, numbers.stored), bias),
-                        f.smaller(rows - row_0, tile.mr),
-                        f.offset(segments, v * segment_row(self.lanes), I64),
-                    )
+                pixels = f.offset(staged, at_staged, numbers.computed)
+                if self.row_tile:
+                    self.sum_row_tiles(f, args, state, self.row_tile, own_panels, offsets, pixels, c)
+                else:
+                    with f.loop(0, vectors, tile.nv) as v, f.loop(0, row_groups) as g:
+                        here = f.offset(pixels, v * self.lanes, numbers.computed)
+                        a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
+                        own_c = f.offset(c, g * tile.mr * c_row + v * self.lanes, numbers.computed)
+                        self.sum_chains(f, total, chain, a, offsets, here, own_c, c_row)
+                own_bias = f.select(has_bias, f.offset(bias, group * rows, numbers.stored), bias)
+                f.call("store_rows", args, state, result, own_bias)
 
     def sum_chains(
-        self, f: Function, total: Value, chain: Value, a: Value, offsets: Value, pixels: Value, c: Value
+        self,
+        f: Function,
+        total: Value,
+        chain: Value,
+        a: Value,
+        offsets: Value,
+        pixels: Value,
+        c: Value,
+        c_row: Value,
     ) -> None:
         """One tile of the whole reduction, chain by chain; an empty one gives zeros."""
         first: Variable = f.variable(I64)
@@ -201,5 +231,27 @@ class _Bundle(Staging):
         with f.loop(0, f.larger(total, 1), chain) as k:
             length = f.smaller(total - k, chain)
             own_a = f.offset(a, k * self.tile.mr, self.numbers.computed)
-            f.call("tile", length, own_a, f.offset(offsets, k, I64), pixels, c, first.get())
+            f.call("tile", length, own_a, f.offset(offsets, k, I64), pixels, c, c_row, first.get())
             first.set(0)
+
+    def sum_row_tiles(
+        self, f: Function, args: Value, state: Value, shape: RowTile, a: Value, offsets: Value, pixels: Value, c: Value
+    ) -> None:
+        """All row tiles of a run: for each, the taps of the outer axes, and those of the lane axis chain by chain."""
+        rank, chain = self.args.read(f, args, "rank", "tile_chain")
+        (taps,) = self.state.read(f, state, "taps")
+        grid_rows, pitch = self.own(f, state, rank - 2, "length", "staged")
+        columns, lane_taps = self.own(f, state, rank - 1, "length", "taps")
+        c_row = self.c_pitch(f, state, rank)
+        most = f.larger(chain // shape.taps, 1)
+        first: Variable = f.variable(I64)
+        with f.loop(0, grid_rows, shape.grid_rows) as r, f.loop(0, columns, self.nr) as v:
+            here = f.offset(pixels, r * pitch + v, self.numbers.computed)
+            own_c = f.offset(c, r * c_row + v, self.numbers.computed)
+            first.set(1)
+            with f.loop(0, taps, lane_taps * shape.taps) as outer, f.loop(0, lane_taps, most) as k:
+                own_a = f.offset(a, outer + k, self.numbers.computed)
+                own_offsets = f.offset(offsets, outer + k, I64)
+                length = f.smaller(lane_taps - k, most)
+                f.call("row_tile", length, own_a, lane_taps, own_offsets, here, pitch, own_c, c_row, first.get())
+                first.set(0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir import I64, PTR, Module, Value, Variable
+from ..ir import I64, PTR, Function, Module, Operand, Value, Variable
 from ..numbers import Numbers
 from ..target import Target
 
@@ -56,13 +57,19 @@ def emit_micro_kernel(module: Module, symbol: str, numbers: Numbers, tile: Tile)
                 scalars = [f.splat(f.load(numbers.computed, a_row, i * parts + p), lanes) for p in range(parts)]
                 for j in range(nv):
                     accumulate([cells[i][p][j] for p in range(parts)], scalars, [columns[p][j] for p in range(parts)])
-        begins = f.args["first"].equals(1)
-        for i in range(mr):
-            for p in range(parts):
-                for j in range(nv):
-                    at = (i * parts + p) * nr + j * lanes
-                    so_far = f.select(begins, f.zero(vector), f.load(vector, c, at, aligned=True))
-                    f.store(so_far + cells[i][p][j].get(), c, at, aligned=True)
+        places = [(i * parts + p) * nr + j * lanes for i in range(mr) for p in range(parts) for j in range(nv)]
+        sums = [cell.get() for row in cells for part in row for cell in part]
+        put_or_add(f, f.args["first"], c, places, sums)
+
+
+def put_or_add(f: Function, first: Value, c: Value, places: Sequence[Operand], sums: Sequence[Value]) -> None:
+    """Store a tile's vectors at their places in c (first = 1), or add them to what is there."""
+    with f.when(first.equals(1)) as otherwise:
+        for at, value in zip(places, sums, strict=True):
+            f.store(value, c, at, aligned=True)
+    with otherwise:
+        for at, value in zip(places, sums, strict=True):
+            f.store(f.load(value.type, c, at, aligned=True) + value, c, at, aligned=True)
 
 
 def accumulate(cells: list[Variable], a: list[Value], b: list[Value]) -> None:

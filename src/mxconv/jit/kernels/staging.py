@@ -201,54 +201,60 @@ class Staging(Correlation):
         numbers, lanes = self.numbers, self.lanes
         stored = numbers.stored.of(lanes)
         with self.module.function("stage_row", args=PTR, state=PTR, source=PTR, to=PTR, inside=I64) as f:
-            args, state = f.args["args"], f.args["state"]
+            args, state, source, to = (f.args[n] for n in ("args", "state", "source", "to"))
             tables = self.args.pointer(f, args, "tables")
             (rank,) = self.args.read(f, args, "rank")
             extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
             low, span, by_phase = self.own(f, state, rank - 1, "low", "span", "phase_staged")
             width = extent * f.args["inside"]  # a row outside the image has no samples: all zeros
             per_phase = (span + split - 1) // split
+            with f.when(stride.equals(1) & split.equals(2)) as gathered, f.loop(0, per_phase, lanes) as i:
+                pair = [self.samples(f, source, low + i * 2 + half * lanes, width) for half in range(2)]
+                for odd in range(2):
+                    value = f.shuffle(pair[0], pair[1], range(odd, 2 * lanes, 2))
+                    f.store(numbers.widen(f, value), to, i + by_phase * odd)
+            with gathered, f.loop(0, split) as phase, f.loop(0, per_phase, lanes) as i:
+                every = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(split, lanes)
+                at = every + f.splat(low + phase, lanes)
+                pointers = f.offset(source, at * f.splat(stride, lanes), stored)
+                value = f.gather(stored, pointers, at.below(f.splat(width, lanes)))
+                f.store(numbers.widen(f, value), to, i + phase * by_phase)
 
-            def masked(at: Value) -> Value:
-                """The vector of samples from coordinate `at` on; outside the image they are 0."""
-                number = f.lane_numbers(lanes) + f.splat(at, lanes)
-                mask = number.below(f.splat(width, lanes))
-                return f.masked_load(stored, f.offset(f.args["source"], at, stored), mask)
-
-            def put(value: Value, i: Value) -> None:
-                f.store(numbers.widen(f, value), f.args["to"], i)
-
-            near = stride.equals(1)
-            with f.when(near & split.equals(1)) as otherwise:
-                begin = f.smaller((f.larger(0 - low, 0) + (lanes - 1)) // lanes * lanes, span)
-                whole = f.larger(begin, f.smaller(f.larger(width - low, 0), span) // lanes * lanes)
-                with f.loop(0, begin, lanes) as i:
-                    put(masked(low + i), i)
-                with f.loop(begin, whole, lanes) as i:
-                    put(f.load(stored, f.args["source"], low + i), i)
-                with f.loop(whole, span, lanes) as i:
-                    put(masked(low + i), i)
-            with otherwise:
-                with f.when(near & split.equals(2)) as gathered, f.loop(0, per_phase, lanes) as i:
-                    pair = [masked(low + i * 2 + half * lanes) for half in range(2)]
-                    for odd in range(2):
-                        put(f.shuffle(pair[0], pair[1], range(odd, 2 * lanes, 2)), i + by_phase * odd)
-                with gathered, f.loop(0, split) as phase, f.loop(0, per_phase, lanes) as i:
-                    every = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(split, lanes)
-                    at = every + f.splat(low + phase, lanes)
-                    pointers = f.offset(f.args["source"], at * f.splat(stride, lanes), stored)
-                    put(f.gather(stored, pointers, at.below(f.splat(width, lanes))), i + phase * by_phase)
+    def samples(self, f: Function, source: Value, at: Value, width: Value) -> Value:
+        """The stored samples at coordinates at, at + 1, ...; those outside [0, width) are 0 and are not read."""
+        mask = (f.lane_numbers(self.lanes) + f.splat(at, self.lanes)).below(f.splat(width, self.lanes))
+        return f.masked_load(self.numbers.stored.of(self.lanes), f.offset(source, at, self.numbers.stored), mask)
 
     def emit_stage(self) -> None:
         """Stage the box of all channels of a group; `source` is the group's first sample."""
+        numbers, lanes = self.numbers, self.lanes
+        stored = numbers.stored.of(lanes)
         with self.module.function("stage", args=PTR, state=PTR, source=PTR) as f:
             args, state = f.args["args"], f.args["state"]
-            channels, src_channel = self.args.read(f, args, "channels", "src_channel")
+            tables = self.args.pointer(f, args, "tables")
+            rank, channels, src_channel = self.args.read(f, args, "rank", "channels", "src_channel")
             taps, plane, rows = self.state.read(f, state, "taps", "plane", "rows")
             row_list, staged = self.section(f, args, state, "at_rows"), self.section(f, args, state, "at_staged")
+            extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
+            low, span = self.own(f, state, rank - 1, "low", "span")
+            # Of a row's vectors some may begin before the image and some end after it; those between are whole.
+            begin = f.smaller((f.larger(0 - low, 0) + (lanes - 1)) // lanes * lanes, span)
+            whole = f.larger(begin, f.smaller(f.larger(extent - low, 0), span) // lanes * lanes)
+            simple = stride.equals(1) & split.equals(1)
             with f.when(taps > 0), f.loop(0, channels) as channel, f.loop(0, rows) as n:
                 entry = f.offset(row_list, n * len(ROW_LIST), I64)
                 from_, to, inside = ROW_LIST.read(f, entry, "source", "staged", "inside")
-                row = f.offset(f.args["source"], channel * src_channel + from_, self.numbers.stored)
-                place = f.offset(staged, channel * plane + to, self.numbers.computed)
-                f.call("stage_row", args, state, row, place, inside)
+                row = f.offset(f.args["source"], channel * src_channel + from_, numbers.stored)
+                place = f.offset(staged, channel * plane + to, numbers.computed)
+                with f.when(simple) as otherwise:
+                    # A row outside the image is one whose first part, up to its end, is masked: all of it is zeros.
+                    head = f.select(inside.equals(1), begin, span)
+                    width = extent * inside
+                    with f.loop(0, head, lanes) as i:
+                        f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
+                    with f.loop(head, f.larger(head, whole), lanes) as i:
+                        f.store(numbers.widen(f, f.load(stored, row, low + i)), place, i)
+                    with f.loop(f.larger(head, whole), span, lanes) as i:
+                        f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
+                with otherwise:
+                    f.call("stage_row", args, state, row, place, inside)
