@@ -54,6 +54,8 @@ KNOBS: dict[str, Knob] = {
              "microseconds that a thread without work waits for more before it sleeps; read when threads start"),
         Knob("pool", "MXCONV_POOL", str, "native",
              "native or portable (threads that Python starts); read when threads start"),
+        Knob("pack_cache_mb", "MXCONV_PACK_CACHE_MB", _whole, 256,
+             "MB of packed weights kept for later calls; 0 keeps none"),
         Knob("log", "MXCONV_LOG", str, "", "'plan' prints one line for each plan that is made, to standard error"),
         Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),
         Knob("parallel_threshold", "MXCONV_PARALLEL_THRESHOLD", int, 200_000,

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..dtypes import lookup
-from . import planner
+from . import pack_cache, planner
+from .pack_cache import WeightIdentity
 from .problem import ConvProblem, Direction
 
 Array = npt.NDArray[Any]
@@ -35,6 +36,7 @@ def convolve(
     pad_lo: Sequence[int],
     pad_hi: Sequence[int],
     groups: int,
+    weight: WeightIdentity | None = None,
 ) -> None:
     """Compute a convolution, or its gradient with respect to its data or its weight, into `out`.
 
@@ -43,6 +45,9 @@ def convolve(
     takes y and w and computes x, `backward_weight` takes x and y and computes w. bias, in the first two directions,
     has one entry for each channel of `out`.
     Dtypes: all inputs share one of mxconv.dtypes; out has its result dtype.
+
+    `weight` says which memory `second` is, in `forward` and `backward_data`: its packed form is then kept for the next
+    call. It must have been taken before this call; without it nothing is kept.
 
     Any strides will do, negative and zero ones included, and `out` may overlap the inputs. Inputs that are unaligned,
     byte-swapped or have strides that are no whole number of elements are copied first.
@@ -81,7 +86,10 @@ def convolve(
     plan = planner.make_plan(problem)
     planner.record(plan)
     if out.size:
-        plan.run(arrays)
+        panels = None
+        if weight is not None and plan.packing is not None:
+            panels = pack_cache.find(weight, plan.packing.key, plan.packing.size)
+        plan.run(arrays, panels)
         if result is not out:
             np.copyto(out, result)
 

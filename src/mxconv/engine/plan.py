@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,12 @@ import numpy.typing as npt
 
 from ..jit.kernels.blocks import Layout
 from . import threads
+from .pack_cache import Panels
 from .problem import ConvProblem
 from .workspace import Ledger, address_of
+
+PANELS = "panels"
+"""The workspace entry, and the slot, of the packed weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,17 @@ class Step:
     name: str
     job: threads.Job
     tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """The step that packs the weight into panels, which any plan with the same key can use."""
+
+    step: Step
+    size: int
+    """Bytes of the panels."""
+    key: str
+    """All that the panels depend on besides the weight's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +56,58 @@ class Plan:
     addresses: Mapping[str, str]
     """Which slot receives the address of which array (x, w, y, bias) or workspace entry."""
     ledger: Ledger = field(compare=False)
+    packing: Packing | None = None
+    """What comes before the steps unless the weight is packed already; its panels are booked in the ledger."""
     keep: tuple[Any, ...] = field(compare=False, default=())
     """What must live as long as the plan: tables that the argument block points to."""
+    _kept_ledger: Ledger = field(init=False, compare=False, repr=False)
+    """The ledger of runs that are given their panels."""
+    _image: bytes = field(init=False, compare=False, repr=False)
+    _slots: tuple[tuple[int, str], ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        set_once = object.__setattr__
+        set_once(self, "_kept_ledger", self.ledger.without(PANELS) if self.packing else self.ledger)
+        set_once(self, "_image", self.arguments.tobytes())
+        set_once(self, "_slots", tuple((self.layout.index[slot], name) for slot, name in self.addresses.items()))
 
     @property
     def workspace_bytes(self) -> int:
-        """Scratch of one run over all its threads."""
+        """Scratch of one run over all its threads, with a weight that is packed for that run."""
         return self.ledger.total
 
-    def run(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Compute. `arrays` are x, w, y (and bias) as the problem describes them; the output one is written."""
-        owner, base = self.ledger.allocate()
-        block = self.arguments.copy()
-        for slot, name in self.addresses.items():
-            if name in self.ledger.entries:
-                block[self.layout.index[slot]] = base + self.ledger.entries[name][0]
+    @property
+    def kept_workspace_bytes(self) -> int:
+        """The same for runs that are given panels that are kept."""
+        return self._kept_ledger.total
+
+    def run(self, arrays: Mapping[str, npt.NDArray[Any]], panels: Panels | None = None) -> None:
+        """Compute. `arrays` are x, w, y (and bias) as the problem describes them; the output one is written.
+
+        With `panels` the packed weight stands there, or is put there and kept; else it is workspace.
+        """
+        ledger = self.ledger if panels is None else self._kept_ledger
+        owner, base = ledger.allocate()
+        block = (ctypes.c_int64 * len(self.layout)).from_buffer_copy(self._image)
+        for index, name in self._slots:
+            entry = ledger.entries.get(name)
+            if entry is not None:
+                block[index] = base + entry[0]
             elif name in arrays:
-                block[self.layout.index[slot]] = address_of(arrays[name])
-        at = address_of(block)
+                block[index] = address_of(arrays[name])
+            elif panels is not None and name == PANELS:
+                block[index] = panels.address
+        at = ctypes.addressof(block)
+        if self.packing is not None and (panels is None or not panels.is_packed):
+            self._run_step(self.packing.step, at)
+            if panels is not None:
+                panels.keep()
         for step in self.steps:
-            threads.run_job(step.job, at, min(self.threads, step.tasks))
+            self._run_step(step, at)
         del owner
+
+    def _run_step(self, step: Step, at: int) -> None:
+        threads.run_job(step.job, at, min(self.threads, step.tasks))
 
     def summary(self) -> str:
         """One line for logs."""

@@ -40,6 +40,14 @@ class Ledger:
         self.total += round_up(max(1, size))
         return at
 
+    def without(self, name: str) -> Ledger:
+        """The same bookings but for one."""
+        rest = Ledger()
+        for other, (_, size) in self.entries.items():
+            if other != name:
+                rest.book(other, size)
+        return rest
+
     def allocate(self) -> tuple[npt.NDArray[np.uint8], int]:
         """The workspace, uninitialised: the array that owns it, and its aligned address."""
         owner = np.empty(self.total + ALIGNMENT, np.uint8)

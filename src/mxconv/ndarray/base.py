@@ -14,6 +14,8 @@ import numpy as np
 
 from ..context import Context, host_context
 from ..dtypes import lookup
+from ..engine.pack_cache import WeightIdentity
+from ..engine.workspace import address_of
 from ..errors import DTypeError
 from .storage import Storage
 
@@ -82,6 +84,10 @@ class ArrayBase:
     def storage(self) -> Storage:
         """The state of our memory, shared by all views of it."""
         return self._storage
+
+    def identity(self) -> WeightIdentity:
+        """Which memory we are, and in which state. Take it before the memory is read."""
+        return WeightIdentity(self._storage, self._storage.version, address_of(self._array))
 
     def numpy_view(self, write: bool = False) -> Array:
         """Our memory as a NumPy array, for use by mxconv itself while the call lasts.

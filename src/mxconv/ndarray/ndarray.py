@@ -144,7 +144,8 @@ class NDArray(IndexingMethods, ArithmeticMethods, ShapeMethods, ReductionMethods
         """Return when the values are there; they always are."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._array, self._context.device_type, self._context.device_id)
+        # Read-only, or pickle's out-of-band buffers would let others write to our memory unseen.
+        return _rebuild, (type(self), self.numpy_view(), self._context.device_type, self._context.device_id)
 
 
 def _rebuild(cls: type[NDArray], array: Array, device_type: str, device_id: int) -> NDArray:

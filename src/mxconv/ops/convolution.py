@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.execute import convolve
+from ..engine.pack_cache import WeightIdentity
 from .inference import infer_shape
 from .operands import Array, input_names, prepare
 from .params import ConvolutionParam
@@ -41,7 +42,13 @@ def infer_types(param: ConvolutionParam, in_types: Sequence[Any], out_type: Any 
 # ---- computation
 
 
-def forward(param: ConvolutionParam, inputs: Sequence[Array], out: Array | None = None) -> Array:
+def forward(
+    param: ConvolutionParam,
+    inputs: Sequence[Array],
+    out: Array | None = None,
+    *,
+    weight: WeightIdentity | None = None,
+) -> Array:
     """Convolve data with weight and add bias; into `out` if given, which may overlap the inputs.
 
     >>> import numpy as np
@@ -63,6 +70,7 @@ def forward(param: ConvolutionParam, inputs: Sequence[Array], out: Array | None 
         pad_lo=tuple(lo for lo, _ in pads),
         pad_hi=tuple(hi for _, hi in pads),
         groups=param.num_group,
+        weight=weight,
     )
     return o.result
 

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.execute import convolve
+from ..engine.pack_cache import WeightIdentity
 from .inference import infer_shape
 from .operands import Array, Operands, input_names, prepare
 from .params import DeconvolutionParam
@@ -57,7 +58,13 @@ def _longest_sum(param: DeconvolutionParam, o: Operands) -> int:
 # ---- computation
 
 
-def forward(param: DeconvolutionParam, inputs: Sequence[Array], out: Array | None = None) -> Array:
+def forward(
+    param: DeconvolutionParam,
+    inputs: Sequence[Array],
+    out: Array | None = None,
+    *,
+    weight: WeightIdentity | None = None,
+) -> Array:
     """Spread data through weight and add bias; into `out` if given, which may overlap the inputs.
 
     >>> import numpy as np
@@ -80,6 +87,7 @@ def forward(param: DeconvolutionParam, inputs: Sequence[Array], out: Array | Non
         pad_lo=tuple(lo for lo, _ in pads),
         pad_hi=tuple(hi for _, hi in pads),
         groups=param.num_group,
+        weight=weight,
     )
     return o.result
 

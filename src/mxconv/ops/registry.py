@@ -8,13 +8,22 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from ..engine.pack_cache import WeightIdentity
+
 Array = npt.NDArray[Any]
 
 
 class Forward(Protocol):
-    """Computes an operator on NumPy arrays."""
+    """Computes an operator on NumPy arrays; `weight` says which memory its weight is, and in which state."""
 
-    def __call__(self, param: Any, inputs: Sequence[Array], out: Array | None = None) -> Array: ...
+    def __call__(
+        self,
+        param: Any,
+        inputs: Sequence[Array],
+        out: Array | None = None,
+        *,
+        weight: WeightIdentity | None = None,
+    ) -> Array: ...
 
 
 class InferShape(Protocol):
@@ -36,7 +45,7 @@ class OpSpec:
     `parse` reads attributes of any spelling into a frozen parameter object; `input_names` says which inputs
     that object asks for, in order; `infer_shape` and `infer_type` complete what is known, in both directions;
     `forward` computes on NumPy arrays in the order of `input_names`, into `out` if given (exact shape and
-    dtype), and returns the result.
+    dtype), and returns the result. With `weight`, taken before the call, what is derived from the weight is kept.
     """
 
     name: str

@@ -14,8 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import geometry
+from ...jit.compiler import CompiledModule
 from ...jit.kernels.correlation import AXIS, PHASE_ROW, TAP_ROW
+from ...jit.numbers import Numbers
+from ..plan import PANELS, Packing, Step
 from ..problem import ConvProblem, Ints
+from ..threads import job_at
+from ..workspace import Ledger
 
 SLOTS = {"w": "w", "bias": "bias", "panels": "panels", "scratch": "scratch"}
 """Which slot of an argument block receives which address, besides src and dst."""
@@ -191,3 +196,19 @@ def common_values(p: ConvProblem, roles: Roles, row_groups: int) -> Mapping[str,
         "row_groups": row_groups,
         "pack_tasks": p.groups * row_groups * roles.phases,
     }
+
+
+def book_packing(
+    ledger: Ledger, p: ConvProblem, roles: Roles, algorithm: str, mr: int, chain: int, module: CompiledModule
+) -> Packing:
+    """Book the panels of the packed weight, mr rows each, and say what they depend on besides the weight's memory: who
+    reads them, how the weight lies there, and its taps in their order; neither batch nor image nor epilogue.
+    """
+    numbers = Numbers.of(p.dtype)
+    row_groups = -(-roles.rows // mr)
+    elements = p.groups * row_groups * mr * roles.all_taps * roles.channels * numbers.parts
+    ledger.book(PANELS, elements * numbers.computed.itemsize)
+    taps = [[[tap.tap for tap in phase.taps] for phase in axis.phases] for axis in roles.axes]
+    key = (algorithm, module.target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, mr, chain, taps)
+    step = Step("pack_weight", job_at(module.address("pack_weight")), p.groups * row_groups * roles.phases)
+    return Packing(step, ledger.entries[PANELS][1], repr(key))

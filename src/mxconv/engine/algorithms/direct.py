@@ -26,7 +26,17 @@ from ..problem import ConvProblem, Ints
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
-from .correlation import SLOTS, Box, Roles, book_packing, common_values, make_tables, measure_box, roles_of, with_row_axis
+from .correlation import (
+    SLOTS,
+    Box,
+    Roles,
+    book_packing,
+    common_values,
+    make_tables,
+    measure_box,
+    roles_of,
+    with_row_axis,
+)
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 

@@ -21,7 +21,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict
-from .correlation import SLOTS, Roles, common_values, make_tables, roles_of
+from .correlation import SLOTS, Roles, book_packing, common_values, make_tables, roles_of
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -107,7 +107,6 @@ class ImplicitGemm:
         ):
             scratch.book(name, bytes_)
         ledger = Ledger()
-        ledger.book("panels", p.groups * row_groups * tile.mr * roles.all_taps * roles.channels * size)
         ledger.book("scratch", scratch.total * threads)
 
         tables = make_tables(roles)
@@ -134,13 +133,11 @@ class ImplicitGemm:
             algorithm=self.name,
             blocks={"pixels": pixel_blocks, "channels": row_blocks, "reduction": chunks},
             threads=threads,
-            steps=(
-                Step("pack_weight", job_at(module.address("pack_weight")), values["pack_tasks"]),
-                Step("run", job_at(module.address("run")), values["run_tasks"]),
-            ),
+            steps=(Step("run", job_at(module.address("run")), values["run_tasks"]),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
             addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
             ledger=ledger,
+            packing=book_packing(ledger, p, roles, self.name, tile.mr, chain, module),
             keep=(tables, module),
         )  # fmt: skip
