@@ -58,6 +58,8 @@ KNOBS: dict[str, Knob] = {
              "MB of packed weights kept for later calls; 0 keeps none"),
         Knob("log", "MXCONV_LOG", str, "", "'plan' prints one line for each plan that is made, to standard error"),
         Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),
+        Knob("algorithms", "MXCONV_ALGORITHMS", str, "",
+             "comma list of the algorithms that may be used; unset: all"),
         Knob("parallel_threshold", "MXCONV_PARALLEL_THRESHOLD", int, 200_000,
              "multiply-adds below which a call stays on its own thread"),
         Knob("block_pixels", "MXCONV_BLOCK_PIXELS", _count, None, "upper bound of pixels in a block (for tests)"),

@@ -11,17 +11,17 @@ from contextvars import ContextVar
 from typing import Any
 
 from .. import config
-from ..errors import UnsupportedError
+from ..errors import ParamError, UnsupportedError
 from ..jit import target as _target
 from . import threads
-from .algorithms import ALGORITHMS
+from .algorithms import ALGORITHMS, Algorithm
 from .plan import Plan
 from .problem import ConvProblem
 
 CACHED_PLANS = 512
 """Plans kept, least recently used dropped first; one is a few kilobytes."""
 
-_KNOBS = ("block_pixels", "block_channels", "block_reduction", "parallel_threshold")
+_KNOBS = ("algorithms", "block_pixels", "block_channels", "block_reduction", "parallel_threshold")
 _plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
 _lock = _threading.Lock()
 _recorder: ContextVar[list[Plan] | None] = ContextVar("mxconv_recorder", default=None)
@@ -52,7 +52,7 @@ def make_plan(problem: ConvProblem) -> Plan:
 
 def _choose(problem: ConvProblem, target: _target.Target, count: int) -> Plan:
     refusals = []
-    for algorithm in ALGORITHMS:
+    for algorithm in _allowed():
         verdict = algorithm.applicable(problem, target)
         if verdict.accepted:
             return algorithm.make_plan(problem, target, count)
@@ -63,6 +63,29 @@ def _choose(problem: ConvProblem, target: _target.Target, count: int) -> Plan:
         got=str(problem),
         expected="a problem that one of the algorithms accepts",
     )
+
+
+def _allowed() -> list[Algorithm]:
+    """The rows of the table that the setting `algorithms` leaves, in the table's order.
+
+    Raises: ParamError, for a name that is no algorithm's.
+    """
+    chosen = config.get("algorithms")
+    if not chosen:
+        return list(ALGORITHMS)
+    wanted = [name.strip() for name in chosen.split(",")]
+    known = tuple(algorithm.name for algorithm in ALGORITHMS)
+    for name in wanted:
+        if name not in known:
+            raise ParamError(
+                f"the setting algorithms (MXCONV_ALGORITHMS) is {chosen!r}, which names {name!r}, "
+                f"expected a comma list of {', '.join(known)}",
+                argument="algorithms",
+                got=chosen,
+                expected=known,
+                fix="Unset it to use all algorithms.",
+            )
+    return [algorithm for algorithm in ALGORITHMS if algorithm.name in wanted]
 
 
 @contextmanager

@@ -249,7 +249,12 @@ class Function:
 
     def lane_numbers(self, lanes: int) -> Value:
         """The vector <0, 1, 2, ...> of i64."""
-        return Value(self, I64.of(lanes), "<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">")
+        return self.vector(I64, range(lanes))
+
+    def vector(self, element: Type, numbers: Sequence[int]) -> Value:
+        """A constant vector."""
+        lanes = ", ".join(f"{element} {_literal(n, element)}" for n in numbers)
+        return Value(self, element.of(len(numbers)), f"<{lanes}>")
 
     def binary(self, int_op: str, float_op: str, a: Value, b: Operand) -> Value:
         other = self.constant(b, a.type)
@@ -396,6 +401,12 @@ class Function:
         if initial is not None:
             cell.set(initial)
         return cell
+
+    def stack(self, type_: Type, count: int) -> Value:
+        """The address of `count` elements of the function's own, aligned for every vector; they hold anything."""
+        ref = self.name("s")
+        self.cells.append(f"{ref} = alloca [{count} x {type_}], align 64")
+        return Value(self, PTR, ref)
 
     def label(self, name: str) -> None:
         self.line(f"{name[1:]}:")

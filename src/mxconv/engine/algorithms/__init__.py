@@ -6,7 +6,8 @@ from .base import Algorithm, Verdict
 from .direct import Direct
 from .direct_weight import DirectWeight
 from .implicit_gemm import ImplicitGemm
+from .scratch_free import ScratchFree
 
-ALGORITHMS: tuple[Algorithm, ...] = (Direct(), ImplicitGemm(), DirectWeight())
+ALGORITHMS: tuple[Algorithm, ...] = (Direct(), ImplicitGemm(), DirectWeight(), ScratchFree())
 
 __all__ = ["ALGORITHMS", "Algorithm", "Verdict"]
