@@ -29,12 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.fault:
         faults.seed(options.fault)
     from mxconv.engine import workspace
+    from mxconv.jit import compiler
 
     from .compare import Mismatch
     from .random_problems import make_case, read_cases
-    from .run_case import guarded_allocate, run_case
+    from .run_case import guarded_allocate, named_compile, run_case
 
     workspace.Ledger.allocate = guarded_allocate
+    compiler.compile_module = named_compile
 
     def run(case):
         _say(str(case))

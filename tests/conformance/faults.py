@@ -53,7 +53,7 @@ FAULTS: dict[str, Fault] = {
         "pixel_blocks = -(-(roles.pixels - 1) // (block_panels * nr))",
     ),
     "block bound: the last channels": Fault(
-        "row_blocks = -(-row_groups // block_rows)", "row_blocks = max(1, row_groups // block_rows)"
+        "row_blocks = -(-row_groups // block_rows)", "row_blocks = max(1, (row_groups - 1) // block_rows)"
     ),
     # implicit_gemm's kernel
     "tail mask: one lane more is written": Fault(
@@ -83,14 +83,16 @@ FAULTS: dict[str, Fault] = {
     ),
     # direct's kernel
     "staging: one vector too many is read": Fault(
-        "f.smaller(f.larger(width - low, 0), span) // lanes * lanes",
-        "(f.smaller(f.larger(width - low, 0), span) + (lanes - 1)) // lanes * lanes",
+        "f.smaller(f.larger(extent - low, 0), span) // lanes * lanes",
+        "(f.smaller(f.larger(extent - low, 0), span) + (lanes - 1)) // lanes * lanes",
     ),
     "staging: the end of a box": Fault("length = f.smaller(block, count - start)", "length = block"),
     "staging: a phase is overwritten": Fault("size.set(size.get() + self.lanes)", "size.set(size.get())"),
     "offsets: in another order than the weight": Fault("table, t * channels + c)", "table, c * taps + t)"),
     "chain: the last one is too long": Fault("length = f.smaller(total - k, chain)", "length = chain"),
-    "tail rows: stored beyond the last": Fault("f.smaller(rows - row_0, tile.mr),", "tile.mr,"),
+    "tail mask: one pixel beyond the row is stored": Fault(
+        "tail = f.lane_numbers(lanes) < f.splat(", "tail = f.lane_numbers(lanes) <= f.splat("
+    ),
     "step of the lanes of the destination": Fault(
         "roles.dst_strides[-1] * roles.axes[-1].dst_step", "roles.dst_strides[-1]"
     ),
@@ -104,8 +106,7 @@ FAULTS: dict[str, Fault] = {
     ),
     # the language and the conversions
     "second level: the first chain is added to rubbish": Fault(
-        'begins = f.args["first"].equals(1)\n        for i in range(mr)',
-        'begins = f.args["first"].equals(2)\n        for i in range(mr)',
+        "with f.when(first.equals(1)) as otherwise", "with f.when(first.equals(2)) as otherwise"
     ),
     "complex: the sign of i squared": Fault("f.multiply_add(-a[1], b[1]", "f.multiply_add(a[1], b[1]"),
     "conversion: unsigned as signed": Fault('"zext" if name.startswith("u") else "sext"', '"sext"'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -52,6 +53,8 @@ class Outcome:
             counter["window", "1x1" if set(case.problem.kernel) == {1} else "larger"] += 1
             if "algorithm" in record:
                 counter["algorithm", record["algorithm"]] += 1
+            for name in record.get("kernels", ()):
+                counter["kernel", re.sub(r"\d+", "N", name.replace(case.problem.dtype, "T"))] += 1
         return counter
 
     def share_of_blocked(self) -> float:
@@ -67,13 +70,14 @@ class Outcome:
 
 
 def run_child(arguments: Iterable[str], *, timeout: float, environment: dict[str, str]) -> Outcome:
-    """Run a batch in a child process and read what it said; a timeout counts as its end by signal 14."""
+    """Run a batch in a child process and read what it said; a timeout is a failure of its own."""
     command = [sys.executable, "-m", f"{__package__}.child", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
         status, out, err = done.returncode, done.stdout, done.stderr
     except subprocess.TimeoutExpired as late:
-        status, out, err = -14, *((t or b"").decode() for t in (late.stdout, late.stderr))
+        status, out, err = 1, *((t or b"").decode() for t in (late.stdout, late.stderr))
+        err += f"timeout after {timeout} s"
     outcome = Outcome(status, stderr=err)
     for line in out.splitlines():
         if not line.startswith("{"):

@@ -30,7 +30,7 @@ FEW = (1, 2, 3, 4, 5, 7)
 
 @dataclass(frozen=True)
 class Case:
-    """One run of the check. `api`: engine, nd, nd_last (channels last); `quirk`: none, swapped, unaligned."""
+    """One run of the check. `api`: engine, nd, nd_last, nd_kept (its weight); `quirk`: none, swapped, unaligned."""
 
     problem: ConvProblem
     seed: int = 0
@@ -69,10 +69,11 @@ def make_case(number: int) -> Case:
     dtype = "float32" if rng.random() < 0.2 else rng.choice(tuple(DTYPES))
     if direction == "backward_weight" and DTYPES[dtype].kind == "complex":
         dtype = "float32"  # no algorithm yet
-    is_edge, is_pointwise = rng.random() < 0.04, rng.random() < 0.15
+    is_edge = rng.random() < 0.04
+    kind = rng.choices(("any", "pointwise", "depthwise"), (70, 15, 15))[0]
     least, most = (0, 1000) if is_edge else rng.choices(PRODUCTS, (3, 15, 47, 35))[0]
     while True:
-        problem = _problem(rng, direction, dtype, is_edge, is_pointwise)
+        problem = _problem(rng, direction, dtype, kind, is_edge)
         shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
         if (
             least <= problem.products <= most
@@ -84,7 +85,7 @@ def make_case(number: int) -> Case:
         problem,
         seed=number,
         data=_kind_of_data(rng, problem),
-        api=rng.choice(("nd", "nd_last")) if rng.random() < 0.2 and _is_plain(problem) else "engine",
+        api=rng.choice(("nd", "nd_last", "nd_kept")) if rng.random() < 0.25 and _is_plain(problem) else "engine",
         quirk=rng.choice(("swapped", "unaligned")) if rng.random() < 0.06 else "none",
         knobs=_knobs(rng, problem),
     )
@@ -104,7 +105,8 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
         rows, channels = p.out_channels // p.groups, p.in_channels // p.groups
         if p.direction == "backward_data":
             rows, channels = channels, rows
-        knobs["block_pixels"] = rng.choice((1, 1, 1, 16, 32))
+        is_thin = rows == channels == 1  # computed several rows at once, unless a block is a single pixel
+        knobs["block_pixels"] = rng.choice((4, 8, 16, 32) if is_thin else (1, 1, 1, 16, 32))
         knobs["block_channels"] = rng.randint(1, max(1, rows // 2))
         knobs["block_reduction"] = rng.randint(1, max(1, channels * math.prod(p.kernel) // 2))
     return knobs
@@ -129,39 +131,43 @@ def _around(rng: random.Random, most: int = 2) -> int:
     return rng.choice((1, lanes - 1, lanes, lanes + 1, some * lanes - 1, some * lanes + 1))
 
 
-def _problem(rng: random.Random, direction: Direction, dtype: str, is_edge: bool, is_pointwise: bool) -> ConvProblem:
-    rank = rng.choices((1, 2, 3, 4, 5), (25, 35, 20, 10, 10))[0]
-    kind = rng.random()
-    if kind < 0.13:  # depthwise
-        groups, group_in, group_out = (
-            (_around(rng) if rng.random() < 0.5 else rng.choice(FEW)),
-            1,
-            rng.choice((1, 1, 1, 2)),
-        )
+def _axis(rng: random.Random, direction: Direction, kind: str, axis: int, rank: int) -> Ints:
+    """(kernel, stride, dilation, pad_lo, pad_hi, extent of x) of one axis."""
+    longest = {1: 7, 2: 7, 3: 5, 4: 3, 5: 3}[rank]
+    k = 1 if kind == "pointwise" else rng.randint(1, longest)
+    s = rng.choice((1, 1, 1, 2, 3, 4)) if axis or rng.random() < 0.7 else rng.randint(1, 9)
+    d = rng.choice((1, 1, 1, 2, 3))
+    if kind == "depthwise" and axis == rank - 2 and rng.random() < 0.8:  # taps that lie on neighbouring rows
+        k, s = rng.randint(2, longest), rng.choice((1, 1, 1, 2))
+        d = s if direction == "forward" else 1
+    reach = geometry.dilated_kernel(k, d) - 1
+    lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.6 else 0 for _ in range(2))
+    if rng.random() < 0.12:
+        lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (-3, reach + 2)))
+    if kind == "pointwise" and rng.random() < 0.8:  # a matrix product, with perhaps one pixel too many
+        s, (lo, hi) = 1, rng.choice(((0, 0), (0, 0), (0, 0), (0, 1), (1, 0)))
+    if axis == rank - 1:
+        wanted = _around(rng, 6 if rank == 1 else 4)
     else:
-        groups = 1 if kind < 0.7 else rng.choice((2, 3, 4))
+        wanted = rng.randint(1, 12 if kind == "depthwise" else 6)
+    if direction != "backward_data" or axis < rank - 1:  # the extent of y is wanted, else that of x
+        low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)
+        wanted = max(1, rng.randint(low, high))
+    elif rng.random() < 0.6:
+        wanted *= s  # each phase is around the vector width
+    return k, s, d, lo, hi, wanted
+
+
+def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is_edge: bool) -> ConvProblem:
+    rank = rng.choices((1, 2, 3, 4, 5), (25, 35, 20, 10, 10))[0]
+    if kind == "depthwise":
+        groups = _around(rng) if rng.random() < 0.5 else rng.choice(FEW)
+        group_in, group_out = 1, rng.choice((1, 1, 1, 1, 2))
+    else:
+        groups = 1 if rng.random() < 0.65 else rng.choice((2, 3, 4))
         group_in = _around(rng) if rng.random() < 0.3 else rng.choice(FEW)
         group_out = _around(rng) if rng.random() < 0.55 else rng.choice(FEW)
-    longest = {1: 7, 2: 7, 3: 5, 4: 3, 5: 3}[rank]
-    is_simple = is_pointwise and rng.random() < 0.7
-    axes = []
-    for axis in range(rank):
-        k = 1 if is_pointwise else rng.randint(1, longest)
-        s = rng.choice((1, 1, 1, 2, 3, 4)) if axis or rng.random() < 0.7 else rng.randint(1, 9)
-        d = rng.choice((1, 1, 1, 2, 3))
-        reach = geometry.dilated_kernel(k, d) - 1
-        lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.6 else 0 for _ in range(2))
-        if rng.random() < 0.12:
-            lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (-3, reach + 2)))
-        if is_simple:  # a matrix product, with perhaps one pixel too many
-            s, (lo, hi) = 1, rng.choice(((0, 0), (0, 0), (0, 1), (1, 0)))
-        wanted = _around(rng, 6 if rank == 1 else 4) if axis == rank - 1 else rng.randint(1, 6)
-        if direction != "backward_data" or axis < rank - 1:  # the extent of y is wanted, else that of x
-            low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)
-            wanted = max(1, rng.randint(low, high))
-        elif rng.random() < 0.6:
-            wanted *= s  # each phase is around the vector width
-        axes.append((k, s, d, lo, hi, wanted))
+    axes = [_axis(rng, direction, kind, axis, rank) for axis in range(rank)]
     kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
     batch = rng.choice((1, 1, 1, 2, 3))
     if is_edge:

@@ -15,7 +15,7 @@ def test_the_check_catches(name, environment, tmp_path):
     locate(FAULTS[name])
     outcome = run_child(
         ["--fault", name, "--count", str(PROBLEMS)],
-        timeout=60,
+        timeout=240,
         environment={**environment, "MXCONV_CACHE_DIR": str(tmp_path)},
     )
     assert outcome.returncode, f"the fault {name!r} survived {len(outcome.records)} problems"

@@ -39,10 +39,11 @@ def test_random_problems(batch, environment):
     counts = outcome.count()
     wanted = [("direction", d) for d in DIRECTIONS]
     wanted += [("dtype", name) for name in DTYPES]
-    wanted += [("api", api) for api in ("engine", "nd", "nd_last")]
+    wanted += [("api", api) for api in ("engine", "nd", "nd_last", "nd_kept")]
     wanted += [("lanes", distance) for distance in ("1", "2", "other")]
     wanted += [("window", extent) for extent in ("1x1", "larger")]
     wanted += [("algorithm", a.name) for a in ALGORITHMS]
+    wanted += [key for key in counts if key[0] == "kernel"]
     too_few = {key: counts[key] for key in wanted if counts[key] < LEAST}
     assert not too_few, f"fewer than {LEAST} problems each: {too_few} of {dict(counts)}"
     assert outcome.share_of_blocked() >= 0.5
