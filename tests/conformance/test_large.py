@@ -57,20 +57,20 @@ def _check(direction, data, weight, out, **how):
     convolve(direction, data, weight, out, **full)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < MOST_KILOBYTES, f"the call made the process grow by {grown} kB"
-    if direction == "forward":
+    if direction == "backward_weight":
+        expected = reference.convolution_weight_gradient(data, weight, **full, kernel=out.shape[2:])
+    elif direction == "forward":
         expected = reference.convolution(data, weight, **full)
     else:
         expected = reference.deconvolution(data, weight, **full, out_spatial=out.shape[2:])
     np.testing.assert_array_equal(out, expected)
 
 
-TWO = {"stride": (1, 1), "dilation": (1, 1), "pad_lo": (1, 1), "pad_hi": (1, 1)}
-
-
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-@pytest.mark.parametrize("direction", ["forward", "backward_data"])
+@pytest.mark.parametrize("kernel", [3, 1])
+@pytest.mark.parametrize("direction", ["forward", "backward_data", "backward_weight"])
 @pytest.mark.parametrize("far", ["batch", "channel", "row", "pixel", "backwards"])
-def test_strides_beyond_2_to_the_31(direction, dtype, far, sparse):
+def test_strides_beyond_2_to_the_31(direction, kernel, dtype, far, sparse):
     """Each axis in turn has a stride of three thousand million elements (the inner ones less, as they have more)."""
     contiguous = (2 * 6 * 5, 6 * 5, 5, 1)
     axis = {"batch": 0, "channel": 1, "row": 2, "pixel": 3, "backwards": 1}[far]
@@ -78,9 +78,15 @@ def test_strides_beyond_2_to_the_31(direction, dtype, far, sparse):
     strides = list(contiguous)
     strides[axis] = -distance if far == "backwards" else distance
     data = _fill(sparse((2, 2, 6, 5), dtype, strides), 1)
-    weight = _fill(np.empty((2, 2, 3, 3), dtype), 2)
-    out = sparse((2, 2, 6, 5), lookup(dtype).result, strides)
-    _check(direction, data, weight, out, **TWO)
+    how = {"stride": (1, 1), "dilation": (1, 1), "pad_lo": (kernel // 2,) * 2, "pad_hi": (kernel // 2,) * 2}
+    weight_shape = (2, 2, kernel, kernel)
+    if direction == "backward_weight":
+        other = _fill(sparse((2, 2, 6, 5), dtype, strides), 2)
+        out = np.empty(weight_shape, lookup(dtype).result)
+    else:
+        other = _fill(np.empty(weight_shape, dtype), 2)
+        out = sparse((2, 2, 6, 5), lookup(dtype).result, strides)
+    _check(direction, data, other, out, **how)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
