@@ -164,12 +164,16 @@ class Box:
     """Elements from one row to the next."""
 
 
+def reach(axis: geometry.AxisPlan) -> int:
+    """How far the last tap of a phase lies from its first, at most."""
+    return max((p.taps[-1].offset - p.taps[0].offset for p in axis.phases if p.taps), default=0)
+
+
 def measure_box(roles: Roles, block: Sequence[int], splits: Sequence[int], lanes: int) -> Box:
     """The staged copy of a box with so many grid positions on each axis (see jit/kernels/staging.py)."""
     spans = []
     for axis, length in zip(roles.axes, block, strict=True):
-        reach = max((p.taps[-1].offset - p.taps[0].offset for p in axis.phases if p.taps), default=0)
-        spans.append((length - 1) * axis.src_step + reach + 1)
+        spans.append((length - 1) * axis.src_step + reach(axis) + 1)
     grids = [-(-span // split) for span, split in zip(spans, splits, strict=True)]
     return Box((math.prod(grids) + lanes) * math.prod(splits), math.prod(spans[:-1]), grids[-1])
 

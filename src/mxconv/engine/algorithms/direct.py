@@ -34,6 +34,7 @@ from .correlation import (
     common_values,
     make_tables,
     measure_box,
+    reach,
     roles_of,
     with_row_axis,
 )
@@ -44,8 +45,10 @@ CHAIN = 256
 """Products in one chain of additions."""
 ONE_CHUNK = 1 << 40
 """The packed weight lists its products tap by tap, each over all channels, as the offsets do."""
-MOST_ROWS = 16
-"""More result channels in a group than this pay for packing: implicit_gemm is faster."""
+FEW_ROWS = 16
+"""Up to so many result channels in a group packing never pays: implicit_gemm packs each value once a tap."""
+PACKING = 8.0
+"""What implicit_gemm spends on packing, as multiply-adds of one vector for each value and tap."""
 STAGED_BYTES = 256 << 10
 """What the staged copy of a box may take: a quarter of a common L2 cache."""
 MOST_STAGED_BYTES = 8 << 20
@@ -95,13 +98,14 @@ class Cut:
     box: Box
     runs: int
     vectors: int
+    """Vectors of virtual pixels in a run."""
 
 
-def cut_into(roles: Roles, block: Ints, lanes: int, nv: int) -> Cut:
-    """What boxes of that size need; vectors of virtual pixels are rounded up to whole tiles."""
+def cut_into(roles: Roles, block: Ints, lanes: int) -> Cut:
+    """What boxes of that size need."""
     box = measure_box(roles, block, [axis.src_step for axis in roles.axes], lanes)
     vectors = -(-((block[-2] - 1) * box.pitch + block[-1]) // lanes)
-    return Cut(block, box, math.prod(block[:-2]), -(-vectors // nv) * nv)
+    return Cut(block, box, math.prod(block[:-2]), vectors)
 
 
 def candidates(most: int, limit: int | None) -> Iterator[int]:
@@ -113,23 +117,25 @@ def candidates(most: int, limit: int | None) -> Iterator[int]:
     yield 1
 
 
-def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int) -> Cut:
+def choose_cut(roles: Roles, numbers: Numbers, lanes: int, threads: int, samples: int, thrift: int) -> Cut:
     """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
     most = [max((p.count for p in axis.phases), default=0) for axis in roles.axes]
     limit = config.get("block_pixels")
-    lane = min(most[-1], LANE_BLOCK, limit or LANE_BLOCK)
+    lane_block, staged_bytes = max(1, LANE_BLOCK >> thrift), STAGED_BYTES >> thrift
+    lane = min(most[-1], lane_block, limit or lane_block)
     size = numbers.computed.itemsize * max(1, roles.channels)
     # A box has several positions on the row axis and perhaps on the one before it; one on any axis further out.
     planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]
     best: tuple[float, Cut] | None = None
-    tap_work = max(1, roles.most_taps) * -(-roles.rows // 8)
+    # By vector and source channel: its products, and a share of storing each result channel's sums.
+    tap_work = roles.rows * (roles.most_taps / 2 + 3 / max(1, roles.channels))
     for plane, row in itertools.product(planes, candidates(most[-2], limit)):
         sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
-        cut = cut_into(roles, (*sizes, lane), lanes, nv)
-        if cut.box.staged * size > STAGED_BYTES and any(n > 1 for n in sizes):
+        cut = cut_into(roles, (*sizes, lane), lanes)
+        if cut.box.staged * size > staged_bytes and any(n > 1 for n in sizes):
             continue
         tasks = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
-        work = 2.5 * cut.box.staged / lanes + cut.runs * cut.vectors * (tap_work + 2) + 100
+        work = 2.5 * cut.box.staged / lanes + cut.runs * cut.vectors * tap_work + 100
         cost = work * -(-tasks // threads)
         if best is None or cost < best[0]:
             best = cost, cut
@@ -161,10 +167,15 @@ class Direct:
         if problem.storage.kind == "complex":
             return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
         roles = roles_of(problem)
-        if roles.rows > MOST_ROWS:
-            return Verdict(False, f"{roles.rows} result channels a group, pays up to {MOST_ROWS}")
         if not roles.pixels:
             return Verdict(False, "no results, needs some")
+        if roles.rows > FEW_ROWS:
+            # Halo columns are computed in vain here; there each value is packed once a tap. Both relative to the sums.
+            lane = roles.axes[-1]
+            waste = reach(lane) / lane.src_step / max(phase.count for phase in lane.phases)
+            if waste > PACKING / roles.rows:
+                packing = PACKING / roles.rows
+                return Verdict(False, f"halo columns cost {waste:.0%}, packing costs implicit_gemm {packing:.0%}")
         if roles.most_taps == 1:
             return Verdict(False, "one tap a pixel, needs more to share the staged copy")
         staged = _least_staged(with_row_axis(roles), target.lanes(1)) * Numbers.of(problem.dtype).computed.itemsize
@@ -172,7 +183,7 @@ class Direct:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
 
-    def make_plan(self, problem: ConvProblem, target: Target, threads: int) -> Plan:
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, with_row_axis(roles_of(problem))
         numbers = Numbers.of(p.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
@@ -180,7 +191,7 @@ class Direct:
         tile = tile_for(target, min(roles.rows, config.get("block_channels") or roles.rows))
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         threads = threads if p.products >= config.get("parallel_threshold") else 1
-        cut = choose_cut(roles, numbers, lanes, tile.nv, threads, p.batch * p.groups)
+        cut = choose_cut(roles, numbers, lanes, threads, p.batch * p.groups, thrift)
         most = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
         blocks = math.prod(-(-n // b) for n, b in zip(most, cut.block, strict=True))
         others = p.batch * roles.phases * blocks

@@ -57,24 +57,27 @@ class _Bundle(Staging):
         if spec.row_tile:
             self.emit_row_tile(spec.row_tile)
         else:
-            self.emit_tile()
+            for width in self.tile.widths:
+                self.emit_tile(width)
         self.emit_store_rows()
         self.emit_run()
 
-    def emit_tile(self) -> None:
-        """c[i][pixel] (+)= sum over k of a[k][i] * staged[offsets[k] + pixel], i < mr, nr pixels: one chain."""
+    def emit_tile(self, width: int) -> None:
+        """c[i][pixel] (+)= sum over k of a[k][i] * staged[offsets[k] + pixel], i < mr, `width` vectors of pixels: one chain."""
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
-        with self.module.function("tile", k=I64, a=PTR, offsets=PTR, staged=PTR, c=PTR, c_row=I64, first=I64) as f:
-            cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
+        with self.module.function(
+            f"tile_{width}", k=I64, a=PTR, offsets=PTR, staged=PTR, c=PTR, c_row=I64, first=I64
+        ) as f:
+            cells = [[f.variable(self.vector, 0) for _ in range(width)] for _ in range(tile.mr)]
             with f.loop(0, f.args["k"]) as k:
                 row = f.offset(f.args["staged"], f.load(I64, f.args["offsets"], k), numbers.computed)
                 weights = f.offset(f.args["a"], k * tile.mr, numbers.computed)
-                columns = [f.load(self.vector, row, j * lanes) for j in range(tile.nv)]
+                columns = [f.load(self.vector, row, j * lanes) for j in range(width)]
                 for i in range(tile.mr):
                     weight = f.splat(f.load(numbers.computed, weights, i), lanes)
-                    for j in range(tile.nv):
+                    for j in range(width):
                         accumulate([cells[i][j]], [weight], [columns[j]])
-            places = [f.args["c_row"] * i + j * lanes for i in range(tile.mr) for j in range(tile.nv)]
+            places = [f.args["c_row"] * i + j * lanes for i in range(tile.mr) for j in range(width)]
             put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
 
     def emit_row_tile(self, shape: RowTile) -> None:
@@ -206,17 +209,24 @@ class _Bundle(Staging):
                 if self.row_tile:
                     self.sum_row_tiles(f, args, state, self.row_tile, own_panels, offsets, pixels, c)
                 else:
-                    with f.loop(0, vectors, tile.nv) as v, f.loop(0, row_groups) as g:
-                        here = f.offset(pixels, v * self.lanes, numbers.computed)
-                        a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
-                        own_c = f.offset(c, g * tile.mr * c_row + v * self.lanes, numbers.computed)
-                        self.sum_chains(f, total, chain, a, offsets, here, own_c, c_row)
+                    begin = f.variable(I64)
+                    begin.set(0)
+                    for width in tile.widths:
+                        # As many of the wide tiles as there are, then what is left in narrower ones.
+                        with f.loop(begin.get(), vectors - (width - 1), width) as v:
+                            with f.loop(0, row_groups) as g:
+                                here = f.offset(pixels, v * self.lanes, numbers.computed)
+                                a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
+                                own_c = f.offset(c, g * tile.mr * c_row + v * self.lanes, numbers.computed)
+                                self.sum_chains(f, width, total, chain, a, offsets, here, own_c, c_row)
+                            begin.set(v + width)
                 own_bias = f.select(has_bias, f.offset(bias, group * rows, numbers.stored), bias)
                 f.call("store_rows", args, state, result, own_bias)
 
     def sum_chains(
         self,
         f: Function,
+        width: int,
         total: Value,
         chain: Value,
         a: Value,
@@ -231,7 +241,7 @@ class _Bundle(Staging):
         with f.loop(0, f.larger(total, 1), chain) as k:
             length = f.smaller(total - k, chain)
             own_a = f.offset(a, k * self.tile.mr, self.numbers.computed)
-            f.call("tile", length, own_a, f.offset(offsets, k, I64), pixels, c, c_row, first.get())
+            f.call(f"tile_{width}", length, own_a, f.offset(offsets, k, I64), pixels, c, c_row, first.get())
             first.set(0)
 
     def sum_row_tiles(

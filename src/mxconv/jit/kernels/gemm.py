@@ -17,6 +17,11 @@ class Tile:
     mr: int
     nv: int
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The vectors of the whole tile and of the narrower ones that finish a row of pixels, widest first."""
+        return tuple(sorted({self.nv, -(-self.nv // 2), -(-self.nv // 4), 1}, reverse=True))
+
 
 def choose_tile(target: Target, numbers: Numbers, rows: int, most_pixels: int | None = None) -> Tile:
     """The largest tile that stays in registers, with no more rows than there are channels (to the next power of 2)
@@ -35,17 +40,17 @@ def choose_tile(target: Target, numbers: Numbers, rows: int, most_pixels: int | 
     return Tile(mr, nv)
 
 
-def emit_micro_kernel(module: Module, symbol: str, numbers: Numbers, tile: Tile) -> None:
+def emit_micro_kernel(module: Module, symbol: str, numbers: Numbers, tile: Tile, width: int) -> None:
     """symbol(k, a, b, b_row, c, first): one tile, over k products in one chain, added to c in memory (or put there).
 
     a[k][mr][parts] scalars; b has `b_row` elements from one k to the next and parts * nr of them in a row, at any
-    alignment; c[mr][parts][nr] aligned vectors; all of the computed type. c is the second level of the sum, which the
-    first chain (first = 1) begins: callers keep k at 256 or less, so that no chain of additions is long.
+    alignment; c[mr][parts][nr] aligned vectors; all of the computed type. Of each row of nr elements the first `width`
+    vectors are computed. c is the second level of the sum, which the first chain (first = 1) begins: callers keep k at
+    256 or less, so that no chain of additions is long.
     """
     lanes = module.target.lanes(numbers.computed.itemsize)
     vector = numbers.computed.of(lanes)
-    parts, mr, nv = numbers.parts, tile.mr, tile.nv
-    nr = nv * lanes
+    parts, mr, nv, nr = numbers.parts, tile.mr, width, tile.nv * lanes
     with module.function(symbol, k=I64, a=PTR, b=PTR, b_row=I64, c=PTR, first=I64) as f:
         a, b, c = f.args["a"], f.args["b"], f.args["c"]
         cells = [[[f.variable(vector, 0) for _ in range(nv)] for _ in range(parts)] for _ in range(mr)]

@@ -62,7 +62,8 @@ class _Bundle(Correlation):
         super().__init__(spec.dtype, spec.tile, target, ARGS)
         self.emit_locate_pixels()
         self.emit_pack_source()
-        emit_micro_kernel(self.module, "micro_kernel", self.numbers, self.tile)
+        for width in self.tile.widths:
+            emit_micro_kernel(self.module, f"micro_kernel_{width}", self.numbers, self.tile, width)
         self.emit_finish()
         self.emit_run()
 
@@ -357,10 +358,18 @@ class _Bundle(Correlation):
                             packed = f.offset(b, q * k * (parts * self.nr), numbers.computed)
                             columns = f.select(is_packed, packed, as_it_lies)
                             b_row = f.select(is_packed, f.constant(parts * self.nr, I64), src_channel)
-                            with f.loop(0, own_groups) as g:
-                                tile_a = f.offset(a.get(), g * panel_rows * (mr * parts), numbers.computed)
-                                tile_c = f.offset(c, (g * panels + q) * tile_size, numbers.computed)
-                                f.call("micro_kernel", k, tile_a, columns, b_row, tile_c, first_chunk.get())
+                            vectors = (pixels - first - q * self.nr + (self.lanes - 1)) // self.lanes
+                            done = f.variable(I64)
+                            done.set(0)
+                            for width in reversed(self.tile.widths):
+                                # The narrowest tile that has a vector for each pixel left.
+                                fits = (vectors <= width) if width < self.tile.nv else (vectors > 0)
+                                with f.when(fits & done.get().equals(0)), f.loop(0, own_groups) as g:
+                                    done.set(1)
+                                    tile_a = f.offset(a.get(), g * panel_rows * (mr * parts), numbers.computed)
+                                    tile_c = f.offset(c, (g * panels + q) * tile_size, numbers.computed)
+                                    name = f"micro_kernel_{width}"
+                                    f.call(name, k, tile_a, columns, b_row, tile_c, first_chunk.get())
                         a.set(f.offset(a.get(), k * (mr * parts), numbers.computed))
                         first_chunk.set(0)
                     with (
