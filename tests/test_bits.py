@@ -13,6 +13,7 @@ from mxconv.engine.problem import ConvProblem
 PROBLEMS = [
     "forward float32 n2 g1 c70->33 i19x23 k3x3 p1x1",
     "forward float32 n1 g40 c40->40 i30x31 k5x5 s2x2 p2x2",
+    "forward float32 n1 g2 c2->2 i9x600 k3x3",
     "forward float64 n3 g1 c9->20 i200 k9 d3",
     "forward bfloat16 n1 g2 c12->14 i7x8x9 k3x2x3 p1x1x1",
     "backward_data float32 n1 g1 c33->70 i20x24 k4x4 s2x2 p1x1",
@@ -40,7 +41,7 @@ def test_the_number_of_threads_does_not_change_a_bit(line):
     p = ConvProblem.parse(line)
     data, weight, out = _arrays(p)
     results, used = set(), []
-    for threads in (1, 2, 5):
+    for threads in (1, 2, 5, 16):
         with config.override(num_threads=threads, parallel_threshold=0), planner.recording() as plans:
             results.add(_run(p, data, weight, out))
         used.append(plans[0].threads)

@@ -71,7 +71,8 @@ def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tu
     """The tile of several grid rows for a depthwise problem whose taps lie densely on the row axis, if it is one.
 
     Every phase must have as many taps there, each a grid row further than the one before; no other axis may have a
-    phase without taps.
+    phase without taps. Whether it is one does not depend on the cut, which depends on the threads: the row tile adds
+    up in another order than the plain one, but in the same order for any number of grid rows.
     """
     if roles.rows != 1 or roles.channels != 1 or any(not phase.taps for axis in roles.axes for phase in axis.phases):
         return None
@@ -82,10 +83,11 @@ def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tu
         b.offset - a.offset == axis.src_step for phase in axis.phases for a, b in itertools.pairwise(phase.taps)
     )
     # The tap's weights stay in registers beside the sums; more rows than image rows are waste.
-    grid_rows = min(7 if target.registers >= 32 else 4, block[-2])
+    most = min(7 if target.registers >= 32 else 4, max(phase.count for phase in axis.phases))
     free = target.registers - taps - 2
-    if not dense or taps < 2 or grid_rows < 2 or free < grid_rows:
+    if not dense or taps < 2 or most < 2 or free < most:
         return None
+    grid_rows = min(most, block[-2])
     wide = free >= 2 * grid_rows and -(-block[-1] // lanes) % 2 == 0
     return Tile(1, 2 if wide else 1), RowTile(grid_rows, taps)
 
