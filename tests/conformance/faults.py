@@ -21,6 +21,8 @@ class Fault:
 
     original: str
     mutated: str
+    algorithm: str = ""
+    """The only algorithm that the problems may use; empty: all."""
 
 
 FAULTS: dict[str, Fault] = {
@@ -104,6 +106,35 @@ FAULTS: dict[str, Fault] = {
     "tail rows: one channel too many is read": Fault(
         "f.splat(f.constant(i, I64) < rows, lanes)", "f.splat(f.constant(i, I64) <= rows, lanes)"
     ),
+    # scratch_free's kernels
+    "scratch_free: one pixel more is stored": Fault(
+        "(number < f.splat(last, lanes))", "(number <= f.splat(last, lanes))", "scratch_free"
+    ),
+    "scratch_free: a row outside the image is read": Fault(
+        "(base + offset).below(extent_a)", "(base + offset).below(extent_a + 1)", "scratch_free"
+    ),
+    "scratch_free: a tile counts as inside with a lane outside": Fault(
+        "(high - low).equals(self.nr)", "(high - low) >= self.nr - 1", "scratch_free"
+    ),
+    "scratch_free: the last rows of the weight": Fault(
+        "row = f.smaller(wanted, rows - mr)", "row = wanted", "scratch_free"
+    ),
+    "scratch_free: taps of another block": Fault(
+        'f.cast("zext", taps > block, I64) | f.args["fresh"]', 'f.args["fresh"]', "scratch_free"
+    ),
+    "scratch_free: the last chain is too long": Fault(
+        "f.smaller(channels - c0, per_chain)", "per_chain", "scratch_free"
+    ),
+    "scratch_free: stride 2 reads beyond the last lane": Fault("half * (lanes - 1)", "half * lanes", "scratch_free"),
+    "scratch_free: the box of a tap": Fault(
+        "(f.larger(to, 0) + (step - 1)) // step, count)", "f.larger(to, 0) // step, count)", "scratch_free"
+    ),
+    "scratch_free: the last source channels": Fault(
+        "channel = f.smaller(channel_group * tile.nv, channels - tile.nv)",
+        "channel = channel_group * tile.nv",
+        "scratch_free",
+    ),
+    "scratch_free: lanes that are added twice": Fault("range(half, 2 * half)", "range(half)", "scratch_free"),
     # the language and the conversions
     "second level: the first chain is added to rubbish": Fault(
         "with f.when(first.equals(1)) as otherwise", "with f.when(first.equals(2)) as otherwise"

@@ -16,7 +16,11 @@ def test_the_check_catches(name, environment, tmp_path):
     outcome = run_child(
         ["--fault", name, "--count", str(PROBLEMS)],
         timeout=240,
-        environment={**environment, "MXCONV_CACHE_DIR": str(tmp_path)},
+        environment={
+            **environment,
+            "MXCONV_CACHE_DIR": str(tmp_path),
+            "MXCONV_ALGORITHMS": FAULTS[name].algorithm,
+        },
     )
     assert outcome.returncode, f"the fault {name!r} survived {len(outcome.records)} problems"
     caught = outcome.returncode < 0 or outcome.failed == "Mismatch"
