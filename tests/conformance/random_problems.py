@@ -106,7 +106,7 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
         if p.direction == "backward_data":
             rows, channels = channels, rows
         is_thin = rows == channels == 1  # computed several rows at once, unless a block is a single pixel
-        knobs["block_pixels"] = rng.choice((4, 8, 16, 32) if is_thin else (1, 1, 1, 16, 32))
+        knobs["block_pixels"] = rng.choice((4, 8, 16, 32, 10_000) if is_thin else (1, 1, 1, 16, 32))
         knobs["block_channels"] = rng.randint(1, max(1, rows // 2))
         knobs["block_reduction"] = rng.randint(1, max(1, channels * math.prod(p.kernel) // 2))
     return knobs

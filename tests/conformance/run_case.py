@@ -32,7 +32,8 @@ def run_case(case: Case) -> dict[str, Any]:
     allowed = tolerance(p, data, exact) if case.data == "normal" else None
     results, record = [], {}
     for side in ("after", "before"):
-        with ExitStack() as stack, config.override(**case.knobs), planner.recording() as plans:
+        knobs = case.knobs if side == "after" else {**case.knobs, "num_threads": 5}
+        with ExitStack() as stack, config.override(**knobs), planner.recording() as plans:
             arrays = {name: _place(stack, case, name, values, side) for name, values in data.items()}
             out = _guard(stack, case, p.output, side)
             out.poison()
@@ -46,7 +47,7 @@ def run_case(case: Case) -> dict[str, Any]:
             kernels = [k.name for k in plans[-1].keep if hasattr(k, "name")]
             record = {"algorithm": plans[-1].algorithm, "blocks": dict(plans[-1].blocks), "kernels": kernels}
     if results[0] != results[1]:
-        raise Mismatch(f"the two placements give different bits\n  case: {line}")
+        raise Mismatch(f"the two placements, or numbers of threads, give different bits\n  case: {line}")
     return record
 
 
