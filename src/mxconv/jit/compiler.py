@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import os
 import threading
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from .. import config
+from ..forking import hold_across_forks
 from . import code_cache
 from .target import Target, target_machine
 
@@ -20,9 +21,9 @@ _ABI = "1"
 
 _lock = threading.RLock()
 _loaded: dict[bytes, CompiledModule] = {}
-if hasattr(os, "register_at_fork"):
-    # A fork waits for a compilation on another thread: the child would inherit LLVM's locks, held by nobody.
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+# llvmlite lets one thread at a time into LLVM by a lock of its own; it has no public name.
+hold_across_forks(getattr(llvm.ffi.lib, "_lock", None) or contextlib.nullcontext())
+hold_across_forks(_lock)
 
 
 class CompiledModule:

@@ -184,10 +184,10 @@ class Module:
 
     @contextmanager
     def function(self, name: str, *, exported: bool = False, **parameters: Type) -> Iterator[Function]:
-        """Define a function that returns nothing; its body is what the block emits."""
+        """Define a function; its body is what the block emits. It returns what `give` was handed, or nothing."""
         f = Function(self, name, parameters, exported)
         yield f
-        f.line("ret void")
+        f.line("ret void" if f.given is None else f"ret {f.given.type} {f.given.ref}")
         self.functions.append(f)
 
     def text(self) -> str:
@@ -209,6 +209,7 @@ class Function:
         self.exported = exported
         self.cells: list[str] = []
         self.body: list[str] = []
+        self.given: Value | None = None
         self._count = 0
         self.args = {key: Value(self, type_, f"%{key}") for key, type_ in parameters.items()}
 
@@ -230,7 +231,12 @@ class Function:
         parameters = ", ".join(f"{v.type} {v.ref}" for v in self.args.values())
         linkage = "" if self.exported else "internal "
         lines = "\n  ".join([*self.cells, *self.body])
-        return f"define {linkage}void @{self.symbol}({parameters}) #0 {{\nentry:\n  {lines}\n}}\n"
+        result = "void" if self.given is None else self.given.type
+        return f"define {linkage}{result} @{self.symbol}({parameters}) #0 {{\nentry:\n  {lines}\n}}\n"
+
+    def give(self, value: Value) -> None:
+        """Make this what the function returns at its end."""
+        self.given = value
 
     # ---- values
 
@@ -300,6 +306,16 @@ class Function:
         picks = ", ".join(f"i32 {i}" for i in lanes)
         result = a.type.of(len(lanes))
         return self.emit(result, f"shufflevector {a.type} {a.ref}, {b.type} {b.ref}, <{len(lanes)} x i32> <{picks}>")
+
+    def interleave(self, vectors: Sequence[Value]) -> list[Value]:
+        """Lane 0 of each vector, then lane 1 of each, ...: as many vectors as given, a power of 2."""
+        if len(vectors) == 1:
+            return list(vectors)
+        lanes = vectors[0].type.lanes
+        pairs = zip(self.interleave(vectors[0::2]), self.interleave(vectors[1::2]), strict=True)
+        halves = ([half + i // 2 + lanes * (i % 2) for i in range(lanes)] for half in (0, lanes // 2))
+        low, high = halves
+        return [self.shuffle(a, b, picks) for a, b in pairs for picks in (low, high)]
 
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """The transpose of a square matrix of lanes, in registers: log2(lanes) rounds that exchange halves."""
@@ -458,8 +474,14 @@ class Function:
 
     def call(self, symbol: str, *args: Operand) -> None:
         """Call a function of the same module; plain numbers are i64."""
-        values = [self.constant(a, I64) for a in args]
-        self.line(f"call void @{symbol}({', '.join(f'{v.type} {v.ref}' for v in values)})")
+        self.line(f"call void @{symbol}({self._arguments(args)})")
+
+    def call_for(self, result: Type, symbol: str, *args: Operand) -> Value:
+        """Call a function of the same module for what it gives."""
+        return self.emit(result, f"call {result} @{symbol}({self._arguments(args)})")
+
+    def _arguments(self, args: Sequence[Operand]) -> str:
+        return ", ".join(f"{v.type} {v.ref}" for v in (self.constant(a, I64) for a in args))
 
 
 class _Otherwise:

@@ -1,0 +1,151 @@
+"""Two thread pools with one face: `run(job, block, workers)` does a job to its end, `stop()` ends the threads."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from .. import config
+from ..jit import compiler
+from ..jit import target as _target
+from ..jit.concurrency import host_architecture
+from ..jit.kernels.pool import MASK_WORDS, POOL, RECORD, emit_borrow, emit_pool
+from . import os_threads
+
+_JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+_DISPATCH = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_HALT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_CONTROL = ctypes.CFUNCTYPE(ctypes.c_int64)
+_RUN_UNDER = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+
+
+class Job:
+    """A compiled function (block, worker) that claims tasks until none is left; a call releases the GIL."""
+
+    __slots__ = ("_call", "address")
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._call = _JOB(address)
+
+    def __call__(self, block: int, worker: int) -> None:
+        self._call(block, worker)
+
+
+class NativePool:
+    """Threads that only ever run compiled code: no GIL, no Python thread state (jit/kernels/pool.py, Linux)."""
+
+    def __init__(self, cpus: Sequence[int]) -> None:
+        target = _target.current()
+        code = compiler.compile_module(emit_pool(target, host_architecture()), target, f"pool_{target.name}")
+        self._dispatch = _DISPATCH(code.address("dispatch"))
+        self._halt = _HALT(code.address("halt"))
+        self._routine = code.address("worker")
+        self._address = os_threads.lasting_memory(8 * len(POOL))
+        self._slots = (ctypes.c_int64 * len(POOL)).from_address(self._address)
+        self._handles: list[int] = []
+        self._started = 0
+        self._growing = threading.Lock()
+        self._full = False
+        for name, value in {
+            "state": 1,  # closed
+            "caller_cpu": -1,
+            "spin_ns": 1000 * config.get("spin_us"),
+            **os_threads.constants(),
+        }.items():
+            self._slots[POOL.index[name]] = value
+        self._cpus: tuple[int, ...] = ()
+        self.confine(cpus)
+
+    def run(self, job: Job, block: int, workers: int) -> None:
+        if self._started < workers - 1 and not self._full:
+            self._grow(workers - 1)
+        self._dispatch(self._address, job.address, block, workers)
+
+    def _grow(self, size: int) -> None:
+        if not self._growing.acquire(blocking=False):
+            return  # another thread is at it; this job takes the workers that there are
+        try:
+            while self._started < size and not self._full:
+                self._started += 1  # before all else: no number is ever given twice, whatever interrupts this
+                record = os_threads.lasting_memory(8 * len(RECORD))
+                slots = (ctypes.c_int64 * len(RECORD)).from_address(record)
+                slots[RECORD.index["pool"]] = self._address
+                slots[RECORD.index["worker"]] = self._started
+                handle = os_threads.start(self._routine, record)
+                if handle is None:
+                    self._full = True
+                else:
+                    self._handles.append(handle)
+        finally:
+            self._growing.release()
+
+    def confine(self, cpus: Sequence[int]) -> None:
+        """Keep the threads on these CPUs."""
+        if cpus == self._cpus:
+            return
+        self._cpus = tuple(cpus)
+        fits = max(cpus) < 64 * MASK_WORDS
+        self._slots[POOL.index["cpus"]] = len(cpus) if fits else 0
+        for i, word in enumerate(os_threads.cpu_mask(cpus, MASK_WORDS)):
+            self._slots[POOL.index[f"allowed{i}"]] = ctypes.c_int64(word).value
+        for handle in self._handles:
+            os_threads.confine(handle, cpus)
+
+    def stop(self) -> None:
+        """End the threads, after the job that they are in; jobs that come later run on their caller's thread."""
+        with self._growing:
+            self._full = True
+            self._halt(self._address)
+            while self._handles:
+                os_threads.join(self._handles.pop())
+
+    def forget(self) -> None:
+        """Called in a child after a fork, which has none of the threads: a job under way there waits for none."""
+        self._slots[POOL.index["state"]] = 1
+
+
+class PortablePool:
+    """Python's threads, for the other operating systems; compiled code runs without the GIL there too."""
+
+    def __init__(self) -> None:
+        target = _target.current()
+        code = compiler.compile_module(emit_borrow(target, host_architecture()), target, f"borrow_{target.name}")
+        self._control = _CONTROL(code.address("control"))
+        self._run_under = _RUN_UNDER(code.address("run_under"))
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._size = 0
+
+    def run(self, job: Job, block: int, workers: int) -> None:
+        control = self._control()
+        helpers: list[Future[None]] = []
+        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: no new threads
+            for worker in range(1, workers):
+                helpers.append(self._submit(workers - 1, control, job.address, block, worker))
+        job(block, 0)
+        # Whoever has not begun is not needed any more.
+        begun = [helper for helper in helpers if not helper.cancel()]
+        if begun:
+            wait(begun)
+
+    def _submit(self, size: int, *arguments: int) -> Future[None]:
+        with self._lock:
+            if self._executor is None or self._size < size:
+                # An outgrown executor finishes what it has and ends by itself.
+                self._executor = ThreadPoolExecutor(size, thread_name_prefix="mxconv")
+                self._size = size
+            return self._executor.submit(self._run_under, *arguments)
+
+    def confine(self, cpus: Sequence[int]) -> None:
+        """Nothing: elsewhere threads are not bound to CPUs."""
+
+    def stop(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown()
+
+    def forget(self) -> None:
+        """Nothing: a new pool is made."""

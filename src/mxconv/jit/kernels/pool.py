@@ -1,0 +1,267 @@
+"""The thread pool's compiled half: what a worker does all its life, and how a caller shares a job with the workers.
+
+A job is a function (block, worker) that claims tasks until none is left, so nobody must come for it to be done. The
+caller publishes it, wakes sleeping workers, runs it as worker 0, closes it, and waits only for those that have entered.
+`state` holds all of that: bit 0 closed, bit 1 the caller sleeps, above them how many workers are inside.
+
+A worker sees a new job by `epoch`. It spins on it for a while and then sleeps (futex), but does not spin on the
+caller's own CPU, where some schedulers wake it although others are idle: it moves away from there instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..concurrency import (
+    Architecture,
+    Repeat,
+    atomic_load,
+    atomic_store,
+    atomic_update,
+    call_at,
+    exchange_if,
+    float_control,
+    null,
+    pause,
+    repeat,
+    set_float_control,
+)
+from ..ir import I1, I32, I64, PTR, Function, Module, Value
+from ..target import Target
+from .blocks import Layout
+
+MASK_WORDS = 16
+"""64-bit words of a set of CPUs; on a machine with more CPUs workers stay where they are."""
+_LINE = 16  # slots: 128 bytes, as CPUs fetch cache lines in pairs
+_CLOSED, _SLEEPING, _ONE_INSIDE = 1, 2, 4
+_WAIT, _WAKE = 128 + 9, 128 + 10  # FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET, both FUTEX_PRIVATE
+_CHECK_EVERY = 32  # pauses between two looks at the clock
+
+
+def _on_lines(*lines: tuple[str, ...]) -> Layout:
+    """A layout in which each tuple has cache lines of its own."""
+    names: list[str] = []
+    for line in lines:
+        names += (*line, *(f"unused{len(names) + i}" for i in range(len(line), -(-len(line) // _LINE) * _LINE)))
+    return Layout(names)
+
+
+POOL = _on_lines(
+    ("epoch",),
+    ("state",),
+    ("sleepers",),
+    ("lock", "job", "block", "workers", "control", "caller_cpu"),
+    ("stop", "spin_ns", "cpus", "futex", "syscall", "clock_gettime", "sched_getcpu", "sched_setaffinity"),
+    tuple(f"allowed{i}" for i in range(MASK_WORDS)),
+)
+"""What the threads of a pool share. `futex` is a number of system calls; those after it are addresses in libc;
+`allowed` is the set of CPUs, and `cpus` their count (0: do not move)."""
+RECORD = _on_lines(("pool", "worker"), tuple(f"mask{i}" for i in range(MASK_WORDS)))
+"""What one worker is started with: the pool, its number from 1 on, and room for a set of CPUs."""
+
+
+def emit_pool(target: Target, architecture: Architecture) -> str:
+    """Exported: `worker(record)`, a thread's start routine; `dispatch(pool, job, block, workers)`; `halt(pool)`.
+
+    `dispatch` returns 1 if it shared the job, and 0 if it ran it alone because another thread's job has the workers.
+    After `halt` every worker ends when it has left the job that it is in.
+    """
+    module = Module(target)
+    emitter = _Emitter(module, architecture)
+    emitter.futex()
+    emitter.on_callers_cpu()
+    emitter.now()
+    emitter.move_away()
+    emitter.take_part()
+    emitter.await_epoch()
+    emitter.await_workers()
+    emitter.serve()
+    emitter.worker()
+    emitter.dispatch()
+    emitter.halt()
+    return module.text()
+
+
+def emit_borrow(target: Target, architecture: Architecture) -> str:
+    """Exported: `control()`, this thread's float control word; `run_under(control, job, block, worker)`."""
+    module = Module(target)
+    with module.function("control", exported=True) as f:
+        f.give(float_control(f, architecture))
+    with module.function("run_under", exported=True, control=I64, job=PTR, block=PTR, worker=I64) as f:
+        _run_under(f, architecture, **f.args)
+    return module.text()
+
+
+def _run_under(
+    f: Function, architecture: Architecture, control: Value, job: Value, block: Value, worker: Value
+) -> None:
+    own = float_control(f, architecture)
+    set_float_control(f, control, architecture)
+    call_at(f, job, [block, worker])
+    set_float_control(f, own, architecture)
+
+
+class _Emitter:
+    """One method a function; each appends it to the module."""
+
+    def __init__(self, module: Module, architecture: Architecture) -> None:
+        self.module = module
+        self.architecture = architecture
+
+    def at(self, f: Function, name: str) -> Value:
+        return POOL.address(f, f.args["pool"], name)
+
+    def get(self, f: Function, name: str) -> Value:
+        """A slot that another thread may be writing."""
+        return atomic_load(f, I64, self.at(f, name), "monotonic")
+
+    def c_function(self, f: Function, name: str) -> Value:
+        return POOL.pointer(f, f.args["pool"], name)
+
+    def futex(self) -> None:
+        """futex(pool, at, operation, value, bits)"""
+        with self.module.function("futex", pool=PTR, at=PTR, operation=I64, value=I64, bits=I64) as f:
+            a = f.args
+            args = [self.get(f, "futex"), a["at"], a["operation"], a["value"], null(f), null(f), a["bits"]]
+            call_at(f, self.c_function(f, "syscall"), args, I64, fixed=1)
+
+    def on_callers_cpu(self) -> None:
+        """on_callers_cpu(pool) -> i1"""
+        with self.module.function("on_callers_cpu", pool=PTR) as f:
+            f.give(self.here(f).equals(self.get(f, "caller_cpu")))
+
+    def here(self, f: Function) -> Value:
+        cpu = call_at(f, self.c_function(f, "sched_getcpu"), [], I32)
+        assert cpu is not None
+        return f.cast("sext", cpu, I64)
+
+    def now(self) -> None:
+        """now(pool) -> i64, in nanoseconds"""
+        with self.module.function("now", pool=PTR) as f:
+            time = Value(f, PTR, f.variable(I64.of(2)).ref)
+            call_at(f, self.c_function(f, "clock_gettime"), [f.constant(1, I32), time], I32)
+            f.give(f.load(I64, time) * 1_000_000_000 + f.load(I64, time, 1))
+
+    def move_away(self) -> None:
+        """move_away(pool, record): to any CPU of the process but the one that this thread is on"""
+        with self.module.function("move_away", pool=PTR, record=PTR) as f:
+            cpu = self.here(f)
+            mask = RECORD.address(f, f.args["record"], "mask0")
+            for i in range(MASK_WORDS):
+                f.store(self.get(f, f"allowed{i}"), mask, i)
+            with f.when(cpu.below(64 * MASK_WORDS)):
+                word = cpu >> 6
+                bit = f.constant(1, I64) << (cpu & 63)
+                f.store(f.load(I64, mask, word) & (bit ^ -1), mask, word)
+            args = [f.constant(0, I32), f.constant(8 * MASK_WORDS, I64), mask]
+            call_at(f, self.c_function(f, "sched_setaffinity"), args, I32)
+
+    def take_part(self) -> None:
+        """take_part(pool, record): in the job that is open, if this worker is asked for"""
+        with self.module.function("take_part", pool=PTR, record=PTR) as f:
+            pool, record, state = f.args["pool"], f.args["record"], self.at(f, "state")
+            (number,) = RECORD.read(f, record, "worker")
+            with repeat(f) as attempt:
+                old = atomic_load(f, I32, state)
+                attempt.leave_when((old & _CLOSED).equals(_CLOSED))
+                attempt.leave_when(self.get(f, "workers") <= number)
+                with f.when(f.call_for(I1, "on_callers_cpu", pool) & (number < self.get(f, "cpus"))):
+                    f.call("move_away", pool, record)
+                entered = exchange_if(f, state, old, old + _ONE_INSIDE)
+                with f.when(entered):
+                    # Only now is the job sure to stay as it is; it may be another one than a moment ago.
+                    with f.when(number < self.get(f, "workers")):
+                        job, block = (POOL.pointer(f, pool, name) for name in ("job", "block"))
+                        _run_under(f, self.architecture, self.get(f, "control"), job, block, number)
+                    old = atomic_update(f, "sub", state, f.constant(_ONE_INSIDE, I32), "acq_rel")
+                    with f.when(old.equals(_ONE_INSIDE | _SLEEPING | _CLOSED)):
+                        f.call("futex", pool, state, _WAKE, 1, 1)
+                attempt.leave_when(entered)
+
+    def await_epoch(self) -> None:
+        """await_epoch(pool, record, seen): until `epoch` is another"""
+        with self.module.function("await_epoch", pool=PTR, record=PTR, seen=I32) as f:
+            pool, epoch, seen = f.args["pool"], self.at(f, "epoch"), f.args["seen"]
+            (number,) = RECORD.read(f, f.args["record"], "worker")
+            with self.spinning(f, but_not_beside_the_caller=True) as spin:
+                spin.leave_when(f.compare("ne", atomic_load(f, I32, epoch), seen))
+            bit = f.constant(1, I64) << f.smaller(number - 1, 31)
+            with repeat(f) as naps:
+                naps.leave_when(f.compare("ne", atomic_load(f, I32, epoch), seen))
+                # The caller adds to epoch and then reads sleepers; here it is the other way round: none is missed.
+                atomic_update(f, "add", self.at(f, "sleepers"), f.constant(1, I64))
+                f.call("futex", pool, epoch, _WAIT, f.cast("zext", seen, I64), bit)
+                atomic_update(f, "sub", self.at(f, "sleepers"), f.constant(1, I64))
+
+    def await_workers(self) -> None:
+        """await_workers(pool): until none is inside the closed job"""
+        with self.module.function("await_workers", pool=PTR) as f:
+            pool, state = f.args["pool"], self.at(f, "state")
+            with self.spinning(f) as spin:
+                spin.leave_when(atomic_load(f, I32, state).below(_ONE_INSIDE))
+            with repeat(f) as naps:
+                old = atomic_update(f, "or", state, f.constant(_SLEEPING, I32), "acq_rel")
+                naps.leave_when(old.below(_ONE_INSIDE))
+                f.call("futex", pool, state, _WAIT, f.cast("zext", old | _SLEEPING, I64), 1)
+
+    @contextmanager
+    def spinning(self, f: Function, *, but_not_beside_the_caller: bool = False) -> Iterator[Repeat]:
+        """Repeat the block, which leaves when it may, with pauses, for as long as `spin_ns` says."""
+        pool, spin_ns = f.args["pool"], self.get(f, "spin_ns")
+
+        def beside(late: Value) -> Value:
+            return late | f.call_for(I1, "on_callers_cpu", pool) if but_not_beside_the_caller else late
+
+        late = f.variable(I1, beside(spin_ns <= 0))
+        deadline = f.call_for(I64, "now", pool) + spin_ns
+        count = f.variable(I64, 0)
+        with repeat(f) as spin:
+            yield spin
+            spin.leave_when(late.get())
+            pause(f, self.architecture)
+            count.set(count.get() + 1)
+            with f.when((count.get() & (_CHECK_EVERY - 1)).equals(0)):
+                late.set(beside(f.call_for(I64, "now", pool) >= deadline))
+
+    def serve(self) -> None:
+        """serve(pool, record): a worker's whole life"""
+        with self.module.function("serve", pool=PTR, record=PTR) as f, repeat(f) as turns:
+            seen = atomic_load(f, I32, self.at(f, "epoch"))
+            turns.leave_when(f.compare("ne", self.get(f, "stop"), 0))
+            f.call("take_part", *f.args.values())
+            f.call("await_epoch", *f.args.values(), seen)
+
+    def worker(self) -> None:
+        with self.module.function("worker", exported=True, record=PTR) as f:
+            f.call("serve", RECORD.pointer(f, f.args["record"], "pool"), f.args["record"])
+            f.give(null(f))
+
+    def dispatch(self) -> None:
+        shape = {"pool": PTR, "job": PTR, "block": PTR, "workers": I64}
+        with self.module.function("dispatch", exported=True, **shape) as f:
+            pool, state = f.args["pool"], self.at(f, "state")
+            ours = exchange_if(f, self.at(f, "lock"), f.constant(0, I64), 1)
+            with f.when(ours):
+                for name in ("job", "block", "workers"):
+                    atomic_store(f, f.args[name], self.at(f, name), "monotonic")
+                atomic_store(f, float_control(f, self.architecture), self.at(f, "control"), "monotonic")
+                atomic_store(f, self.here(f), self.at(f, "caller_cpu"), "monotonic")
+                atomic_store(f, f.constant(0, I32), state)
+                atomic_update(f, "add", self.at(f, "epoch"), f.constant(1, I32))
+                with f.when(f.compare("ne", atomic_load(f, I64, self.at(f, "sleepers"), "seq_cst"), 0)):
+                    asked = (f.constant(1, I64) << f.smaller(f.args["workers"] - 1, 32)) - 1
+                    f.call("futex", pool, self.at(f, "epoch"), _WAKE, 0x7FFFFFFF, asked)
+                call_at(f, f.args["job"], [f.args["block"], f.constant(0, I64)])
+                atomic_update(f, "or", state, f.constant(_CLOSED, I32), "acq_rel")
+                f.call("await_workers", pool)
+                atomic_store(f, f.constant(0, I64), self.at(f, "lock"))
+            with f.when(ours ^ 1):
+                call_at(f, f.args["job"], [f.args["block"], f.constant(0, I64)])
+            f.give(f.cast("zext", ours, I64))
+
+    def halt(self) -> None:
+        with self.module.function("halt", exported=True, pool=PTR) as f:
+            atomic_store(f, f.constant(1, I64), self.at(f, "stop"))
+            atomic_update(f, "add", self.at(f, "epoch"), f.constant(1, I32))
+            f.call("futex", f.args["pool"], self.at(f, "epoch"), _WAKE, 0x7FFFFFFF, 0xFFFFFFFF)
