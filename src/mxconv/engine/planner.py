@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import config
 from ..errors import ParamError, UnsupportedError
+from ..forking import hold_across_forks
 from ..jit import target as _target
 from . import threads
 from .algorithms import ALGORITHMS, Algorithm
@@ -24,6 +25,7 @@ CACHED_PLANS = 512
 _KNOBS = ("algorithms", "block_pixels", "block_channels", "block_reduction", "parallel_threshold")
 _plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
 _lock = _threading.Lock()
+hold_across_forks(_lock)
 _recorder: ContextVar[list[Plan] | None] = ContextVar("mxconv_recorder", default=None)
 
 
