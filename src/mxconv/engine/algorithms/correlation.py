@@ -108,12 +108,15 @@ def with_row_axis(roles: Roles) -> Roles:
 
 
 def make_tables(
-    roles: Roles, blocks: Sequence[int] | None = None, splits: Sequence[int] | None = None
+    roles: Roles,
+    blocks: Sequence[int] | None = None,
+    splits: Sequence[int] | None = None,
+    joined: Sequence[int] = (),
 ) -> npt.NDArray[np.int64]:
     """The axis, phase and tap tables in one array; offsets count its elements.
 
     `blocks` is how many grid positions a box has on each axis and `splits` in how many phases its staged copy lies,
-    for algorithms that walk boxes of the grid.
+    for algorithms that walk boxes of the grid; on the `joined` axes one staged copy serves all phases.
     """
     head = len(AXIS) * len(roles.axes)
     rows: list[int] = []
@@ -122,7 +125,7 @@ def make_tables(
         phase_at = head + len(lists)
         first = 0
         for phase in axis.phases:
-            lists += (phase.origin, phase.count, first, len(phase.taps))
+            lists += (phase.origin, phase.count, first, len(phase.taps), *offsets_of(axis, phase, a in joined))
             first += len(phase.taps)
         tap_at = head + len(lists)
         for phase in axis.phases:
@@ -149,7 +152,7 @@ def make_tables(
         }
         rows += (row[name] for name in AXIS.names)
     # A box of a phase without taps looks at the tap row that would be its first: there is one after the last phase too.
-    return np.array([*rows, *lists, *(0,) * TAP_ROW], np.int64)
+    return np.array(rows + lists, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +167,25 @@ class Box:
     """Elements from one row to the next."""
 
 
-def reach(axis: geometry.AxisPlan) -> int:
-    """How far the last tap of a phase lies from its first, at most."""
-    return max((p.taps[-1].offset - p.taps[0].offset for p in axis.phases if p.taps), default=0)
+def offsets_of(axis: geometry.AxisPlan, phase: geometry.Phase, joined: bool) -> tuple[int, int]:
+    """The least and the greatest offset of a phase's taps (of all phases' if joined); 0, 0 without taps."""
+    taps = [tap.offset for p in axis.phases if joined or p is phase for tap in (p.taps[:1] + p.taps[-1:])]
+    return min(taps, default=0), max(taps, default=0)
 
 
-def measure_box(roles: Roles, block: Sequence[int], splits: Sequence[int], lanes: int) -> Box:
+def reach(axis: geometry.AxisPlan, joined: bool = False) -> int:
+    """How far the last tap of a phase lies from its first, at most (of all phases together if joined)."""
+    pairs = (offsets_of(axis, phase, joined) for phase in axis.phases[: 1 if joined else None])
+    return max((high - low for low, high in pairs), default=0)
+
+
+def measure_box(
+    roles: Roles, block: Sequence[int], splits: Sequence[int], lanes: int, joined: Sequence[int] = ()
+) -> Box:
     """The staged copy of a box with so many grid positions on each axis (see jit/kernels/staging.py)."""
     spans = []
-    for axis, length in zip(roles.axes, block, strict=True):
-        spans.append((length - 1) * axis.src_step + reach(axis) + 1)
+    for a, (axis, length) in enumerate(zip(roles.axes, block, strict=True)):
+        spans.append((length - 1) * axis.src_step + reach(axis, a in joined) + 1)
     grids = [-(-span // split) for span, split in zip(spans, splits, strict=True)]
     return Box((math.prod(grids) + lanes) * math.prod(splits), math.prod(spans[:-1]), grids[-1])
 

@@ -17,7 +17,7 @@ from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
-from ...jit.kernels.direct import ARGS, RowTile, Spec, emit_direct
+from ...jit.kernels.direct import ARGS, LANE_PHASE, RowTile, Spec, emit_direct
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
@@ -49,6 +49,8 @@ FEW_ROWS = 16
 """Up to so many result channels in a group packing never pays: implicit_gemm packs each value once a tap."""
 PACKING = 8.0
 """What implicit_gemm spends on packing, as multiply-adds of one vector for each value and tap."""
+INTERLEAVED = (2, 4, 8)
+"""Strides of a deconvolution whose phases are stored interleaved."""
 STAGED_BYTES = 256 << 10
 """What the staged copy of a box may take: a quarter of a common L2 cache."""
 MOST_STAGED_BYTES = 8 << 20
@@ -92,6 +94,19 @@ def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tu
     return Tile(1, 2 if wide else 1), RowTile(grid_rows, taps)
 
 
+def interleave_of(roles: Roles) -> int:
+    """How many phases of the lane axis a task computes together: all of a stride of 2, 4 or 8 whose results lie side
+    by side, so that whole rows are stored; else 1."""
+    lane = roles.axes[-1]
+    together = lane.dst_step in INTERLEAVED and len(lane.phases) == lane.dst_step and roles.dst_strides[-1] == 1
+    return lane.dst_step if together else 1
+
+
+def joined_axes(roles: Roles) -> tuple[int, ...]:
+    """The axes on which one staged copy serves all phases: the lane axis where its phases are interleaved."""
+    return (len(roles.axes) - 1,) if interleave_of(roles) > 1 else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """How the grid is cut into boxes, and what the largest box needs."""
@@ -105,7 +120,7 @@ class Cut:
 
 def cut_into(roles: Roles, block: Ints, lanes: int) -> Cut:
     """What boxes of that size need."""
-    box = measure_box(roles, block, [axis.src_step for axis in roles.axes], lanes)
+    box = measure_box(roles, block, [axis.src_step for axis in roles.axes], lanes, joined_axes(roles))
     vectors = -(-((block[-2] - 1) * box.pitch + block[-1]) // lanes)
     return Cut(block, box, math.prod(block[:-2]), vectors)
 
@@ -150,7 +165,7 @@ def _least_staged(roles: Roles, lanes: int) -> int:
     lane = max(phase.count for phase in roles.axes[-1].phases)
     block = (*(1,) * (len(roles.axes) - 1), min(lane, LANE_BLOCK))
     splits = [axis.src_step for axis in roles.axes]
-    return measure_box(roles, block, splits, lanes).staged * max(1, roles.channels)
+    return measure_box(roles, block, splits, lanes, joined_axes(roles)).staged * max(1, roles.channels)
 
 
 @functools.cache
@@ -174,11 +189,11 @@ class Direct:
         if roles.rows > FEW_ROWS:
             # Halo columns are computed in vain here; there each value is packed once a tap. Both relative to the sums.
             lane = roles.axes[-1]
-            waste = reach(lane) / lane.src_step / max(phase.count for phase in lane.phases)
+            waste = reach(lane, interleave_of(roles) > 1) / lane.src_step / max(phase.count for phase in lane.phases)
             if waste > PACKING / roles.rows:
                 packing = PACKING / roles.rows
                 return Verdict(False, f"halo columns cost {waste:.0%}, packing costs implicit_gemm {packing:.0%}")
-        if roles.most_taps == 1:
+        if roles.most_taps == 1 and interleave_of(roles) == 1:
             return Verdict(False, "one tap a pixel, needs more to share the staged copy")
         staged = _least_staged(with_row_axis(roles), target.lanes(1)) * Numbers.of(problem.dtype).computed.itemsize
         if staged > MOST_STAGED_BYTES:
@@ -193,10 +208,11 @@ class Direct:
         tile = tile_for(target, min(roles.rows, config.get("block_channels") or roles.rows))
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         threads = threads if p.products >= config.get("parallel_threshold") else 1
+        step = interleave_of(roles)
         cut = choose_cut(roles, numbers, lanes, threads, p.batch * p.groups, thrift)
         most = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
         blocks = math.prod(-(-n // b) for n, b in zip(most, cut.block, strict=True))
-        others = p.batch * roles.phases * blocks
+        others = p.batch * (roles.phases // step) * blocks
         group_block = max(1, min(64, p.groups * others // (6 * threads)))
         group_block = min(group_block, p.groups)
         group_blocks = -(-p.groups // group_block)
@@ -210,6 +226,7 @@ class Direct:
             sums = tile_rows * round_up(cut.block[-1], tile.nv * lanes) + lanes
             overhang += (tile_rows - cut.block[-2]) * cut.box.pitch
         products = max(1, roles.channels * roles.most_taps)
+        c_phase = round_up(sums, lanes)
 
         scratch = Ledger()
         heads = len(STATE_NAMES) + len(staging.STATE)
@@ -218,8 +235,9 @@ class Direct:
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
             ("at_runs", 8 * len(staging.RUN_LIST) * cut.runs),
-            ("at_offsets", 8 * products),
-            ("at_c", sums * size),
+            ("at_lane_phases", 8 * len(LANE_PHASE) * step),
+            ("at_offsets", 8 * products * step),
+            ("at_c", c_phase * step * size),
             # Tiles read whole vectors from the last pixel's place on, and staged rows are stored as whole vectors.
             ("at_staged", (cut.box.staged * roles.channels + overhang) * size),
         ):
@@ -227,7 +245,7 @@ class Direct:
         ledger = Ledger()
         ledger.book("scratch", scratch.total * threads)
 
-        tables = make_tables(roles, cut.block, [axis.src_step for axis in roles.axes])
+        tables = make_tables(roles, cut.block, [axis.src_step for axis in roles.axes], joined_axes(roles))
         values = {
             **common_values(p, roles, row_groups),
             "chain": ONE_CHUNK,
@@ -236,13 +254,15 @@ class Direct:
             "group_blocks": group_blocks,
             "blocks": blocks,
             "run_tasks": others * group_blocks,
-            "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step,
+            "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step // step,
             "c_row": cut.vectors * lanes,
+            "c_phase": c_phase,
+            "offsets_row": products,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile, row_tile and row_tile[1]), target)
+        module = _kernels(Spec(p.dtype, tile, row_tile and row_tile[1], step), target)
         return Plan(
             problem=p,
             algorithm=self.name,

@@ -6,7 +6,9 @@ channels of one group, t the taps of a phase, g the positions of a phase's grid.
 
 Tables are 64-bit integers, made once a plan (see engine/algorithms/correlation.py):
 
-    axis row: see AXIS          phase row: origin, count, first tap, taps          tap row: tap, offset
+    axis row    see AXIS
+    phase row   origin, count, first tap, taps, least and greatest offset
+    tap row     tap, offset
 """
 
 from __future__ import annotations
@@ -37,12 +39,12 @@ AXIS = Layout(
         "phase_at", "tap_at", "block", "blocks", "split",
     )
 )  # fmt: skip
-PHASE_ROW = 4
+PHASE_ROW = 6
 TAP_ROW = 2
 
 # A worker's state at the head of its scratch: what the current phase is, then a row an axis.
 STATE_NAMES = ("pixels", "taps", "taps_before", "tap_offset")
-AXIS_STATE_NAMES = ("count", "origin", "tap_at", "taps", "offset")
+AXIS_STATE_NAMES = ("count", "origin", "tap_at", "taps", "first_offset", "last_offset", "offset")
 
 
 class Correlation:
@@ -114,13 +116,15 @@ class Correlation:
                 number = rest.get() % phases
                 rest.set(rest.get() // phases)
                 at = f.offset(tables, phase_at + number * PHASE_ROW, I64)
-                origin, count, first, own = (f.load(I64, at, n) for n in range(PHASE_ROW))
+                origin, count, first, own, low, high = (f.load(I64, at, n) for n in range(PHASE_ROW))
                 mine = self.state_row(f, state, a)
                 for name, value in (
                     ("count", count),
                     ("origin", origin),
                     ("tap_at", tap_at + first * TAP_ROW),
                     ("taps", own),
+                    ("first_offset", low),
+                    ("last_offset", high),
                 ):
                     f.store(value, mine, self.axis_state.index[name])
                 pixels.set(pixels.get() * count)

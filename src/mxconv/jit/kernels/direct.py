@@ -10,15 +10,25 @@ pays where few result channels share a source value: grouped and depthwise convo
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 
 from ..ir import I1, I64, PTR, Function, Value, Variable
 from ..target import Target
+from .blocks import Layout
 from .gemm import Tile, accumulate, put_or_add
 from .staging import RUN_LIST, Staging
 
-ARGS = ("group_block", "group_blocks", "blocks", "dst_lane", "at_c", "c_row", "tile_chain")
+ARGS = (
+    "group_block", "group_blocks", "blocks", "dst_lane", "at_c", "c_row", "c_phase", "tile_chain", "at_lane_phases",
+    "offsets_row",
+)  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
+
+
+LANE_PHASE = Layout(("taps", "taps_before", "lane_taps", "length"))
+"""What a phase of the lane axis is to a box: its taps, in all and on that axis, and its positions in the box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,14 @@ class Spec:
     tile: Tile
     row_tile: RowTile | None = None
     """For one result channel a group whose taps lie densely on the row axis."""
+    interleave: int = 1
+    """Phases of the lane axis (a power of 2) that a task computes together, to store whole rows of the result."""
 
     @property
     def name(self) -> str:
         rows = f"_{self.row_tile.grid_rows}rows_{self.row_tile.taps}taps" if self.row_tile else ""
-        return f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}{rows}"
+        phases = f"_{self.interleave}phases" if self.interleave > 1 else ""
+        return f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}{rows}{phases}"
 
 
 def emit_direct(spec: Spec, target: Target) -> str:
@@ -53,7 +66,7 @@ def emit_direct(spec: Spec, target: Target) -> str:
 class _Bundle(Staging):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=2)
-        self.row_tile = spec.row_tile
+        self.row_tile, self.interleave = spec.row_tile, spec.interleave
         if spec.row_tile:
             self.emit_row_tile(spec.row_tile)
         else:
@@ -63,7 +76,7 @@ class _Bundle(Staging):
         self.emit_run()
 
     def emit_tile(self, width: int) -> None:
-        """c[i][pixel] (+)= sum over k of a[k][i] * staged[offsets[k] + pixel], i < mr, `width` vectors of pixels: one chain."""
+        """c[i][pixel] (+)= sum over k of a[k][i] * staged[offsets[k] + pixel], `width` vectors of pixels: one chain."""
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
         with self.module.function(
             f"tile_{width}", k=I64, a=PTR, offsets=PTR, staged=PTR, c=PTR, c_row=I64, first=I64
@@ -109,22 +122,21 @@ class _Bundle(Staging):
 
     def emit_store_rows(self) -> None:
         """Add the bias to the finished sums of a run, narrow them and store its grid rows, without halo columns."""
-        numbers, lanes = self.numbers, self.lanes
+        numbers, lanes, step = self.numbers, self.lanes, self.interleave
         with self.module.function("store_rows", args=PTR, state=PTR, result=PTR, bias=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
-            rank, rows, c_row = self.args.read(f, args, "rank", "rows", "c_row")
+            rank, rows, c_row, c_phase = self.args.read(f, args, "rank", "rows", "c_row", "c_phase")
             dst_channel, dst_lane = self.args.read(f, args, "dst_channel", "dst_lane")
             c = self.section(f, args, state, "at_c")
             (grid_rows,) = self.own(f, state, rank - 2, "length")
-            (columns,) = self.own(f, state, rank - 1, "length")
             pitch = self.c_pitch(f, state, rank)
-            whole = columns // lanes * lanes
             first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
             first_row = self.destination(f, tables, state, rank - 2, f.constant(0, I64))
             next_row = self.destination(f, tables, state, rank - 2, f.constant(1, I64)) - first_row
-            tail = f.lane_numbers(lanes) < f.splat(columns - whole, lanes)
-            apart = f.lane_numbers(lanes) * f.splat(dst_lane, lanes)
+            lengths = [self.lane_phase(f, args, state, f.constant(n, I64), "length")[0] for n in range(step)]
+            columns = functools.reduce(operator.add, lengths)
+            whole = columns // (lanes * step) * lanes
             has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
             shift = f.variable(numbers.computed)
             with f.loop(0, rows) as m:
@@ -137,18 +149,30 @@ class _Bundle(Staging):
                     sums = f.offset(c, m * c_row + r * pitch, numbers.computed)
                     row = f.offset(channel, r * next_row, numbers.result)
 
-                    def value(at: Value, sums: Value = sums, bias: Value = bias) -> Value:
-                        return numbers.narrow(f, f.load(self.vector, sums, at) + bias)
+                    def values(at: Value, sums: Value = sums, bias: Value = bias) -> list[Value]:
+                        """The results of `lanes` grid columns from `at` on, in the order of the destination."""
+                        totals = [f.load(self.vector, sums, at + c_phase * n) + bias for n in range(step)]
+                        return f.interleave([numbers.narrow(f, t) for t in totals])
 
                     with f.when(dst_lane.equals(1)) as otherwise:
                         with f.loop(0, whole, lanes) as i:
-                            f.store(value(i), row, i)
-                        with f.when(whole < columns):
-                            f.masked_store(value(whole), f.offset(row, whole, numbers.result), tail)
-                    with otherwise, f.loop(0, columns, lanes) as i:
-                        mask = f.lane_numbers(lanes) < f.splat(columns - i, lanes)
-                        start = f.offset(row, i * dst_lane, numbers.result)
-                        f.scatter(value(i), f.offset(start, apart, numbers.result), mask)
+                            for n, value in enumerate(values(i)):
+                                f.store(value, row, i * step + n * lanes)
+                        with f.when(whole * step < columns):
+                            for n, value in enumerate(values(whole)):
+                                at = whole * step + n * lanes
+                                mask = f.lane_numbers(lanes) < f.splat(columns - at, lanes)
+                                f.masked_store(value, f.offset(row, at, numbers.result), mask)
+                    if step == 1:
+                        with otherwise, f.loop(0, columns, lanes) as i:
+                            mask = f.lane_numbers(lanes) < f.splat(columns - i, lanes)
+                            apart = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(dst_lane, lanes)
+                            f.scatter(values(i)[0], f.offset(row, apart, numbers.result), mask)
+
+    def lane_phase(self, f: Function, args: Value, state: Value, n: Value, *names: str) -> list[Value]:
+        """What phase n of the lane axis is to the box."""
+        table = self.section(f, args, state, "at_lane_phases")
+        return LANE_PHASE.read(f, f.offset(table, n * len(LANE_PHASE), I64), *names)
 
     def c_pitch(self, f: Function, state: Value, rank: Value) -> Value:
         """Elements from one grid row's sums to the next: as staged, or whole row tiles."""
@@ -167,18 +191,36 @@ class _Bundle(Staging):
             count, blocks, phases, groups, group_block, group_blocks = self.args.read(
                 f, args, "run_tasks", "blocks", "phases", "groups", "group_block", "group_blocks"
             )
+            phases = phases // self.interleave
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 block, rest = task % blocks, task // blocks
                 phase, rest = rest % phases, rest // phases
                 first, sample = (rest % group_blocks) * group_block, rest // group_blocks
-                f.call("select_phase", args, state, phase)
+                f.call("select_phase", args, state, phase * self.interleave)
                 f.call("select_block", args, state, block)
                 (empty,) = self.state.read(f, state, "empty")
                 with f.when(empty.equals(0)):
-                    for name in ("list_rows", "list_runs", "list_offsets"):
-                        f.call(name, args, state)
+                    f.call("list_rows", args, state)
+                    f.call("list_runs", args, state)
+                    f.call("list_lane_phases", args, state, phase * self.interleave)
                     with f.loop(first, f.smaller(first + group_block, groups)) as group:
                         f.call("run_group", args, state, sample, group)
+        with self.module.function("list_lane_phases", args=PTR, state=PTR, phase=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            rank, offsets_row = self.args.read(f, args, "rank", "offsets_row")
+            table = self.section(f, args, state, "at_lane_phases")
+            offsets = self.section(f, args, state, "at_offsets")
+            # Downwards, so that the state is left as the first phase's.
+            with f.loop(0, self.interleave) as i:
+                n = (self.interleave - 1) - i
+                f.call("select_phase", args, state, f.args["phase"] + n)
+                f.call("list_offsets", args, state, f.offset(offsets, n * offsets_row, I64))
+                taps, before = self.state.read(f, state, "taps", "taps_before")
+                count, start, most, lane_taps = self.own(f, state, rank - 1, "count", "start", "length", "taps")
+                length = f.larger(f.smaller(count - start, most), 0)
+                row = f.offset(table, n * len(LANE_PHASE), I64)
+                for name, value in zip(LANE_PHASE.names, (taps, before, lane_taps, length), strict=True):
+                    f.store(value, row, LANE_PHASE.index[name])
         with self.module.function("run_group", args=PTR, state=PTR, sample=I64, group=I64) as f:
             args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
             names = ("rows", "channels", "row_groups", "all_taps", "tile_chain")
@@ -187,7 +229,8 @@ class _Bundle(Staging):
             src_batch, src_group, dst_batch, dst_group = self.args.read(f, args, *strides)
             src, dst, bias, panels = (self.args.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
             rank, c_row = self.args.read(f, args, "rank", "c_row")
-            taps, before, runs = self.state.read(f, state, "taps", "taps_before", "runs")
+            c_phase, offsets_row = self.args.read(f, args, "c_phase", "offsets_row")
+            (runs,) = self.state.read(f, state, "runs")
             sections = ("at_runs", "at_offsets", "at_staged", "at_c")
             run_list, offsets, staged, c = (self.section(f, args, state, n) for n in sections)
             grid_rows, pitch = self.own(f, state, rank - 2, "length", "staged")
@@ -195,31 +238,37 @@ class _Bundle(Staging):
             vectors = ((grid_rows - 1) * pitch + columns + (self.lanes - 1)) // self.lanes
             source = f.offset(src, sample * src_batch + group * src_group, numbers.stored)
             f.call("stage", args, state, source)
-            total = taps * channels
             has_bias = f.emit(I1, f"icmp ne ptr {bias.ref}, null")
             panel_rows = all_taps * channels
-            own_panels = f.offset(
-                panels, (group * row_groups * panel_rows + before * channels) * tile.mr, numbers.computed
-            )
             with f.loop(0, runs) as r:
                 entry = f.offset(run_list, r * len(RUN_LIST), I64)
                 at_staged, at_dst = RUN_LIST.read(f, entry, "staged", "dst")
                 result = f.offset(dst, sample * dst_batch + group * dst_group + at_dst, numbers.result)
                 pixels = f.offset(staged, at_staged, numbers.computed)
-                if self.row_tile:
-                    self.sum_row_tiles(f, args, state, self.row_tile, own_panels, offsets, pixels, c)
-                else:
-                    begin = f.variable(I64)
-                    begin.set(0)
-                    for width in tile.widths:
-                        # As many of the wide tiles as there are, then what is left in narrower ones.
-                        with f.loop(begin.get(), vectors - (width - 1), width) as v:
-                            with f.loop(0, row_groups) as g:
-                                here = f.offset(pixels, v * self.lanes, numbers.computed)
-                                a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
-                                own_c = f.offset(c, g * tile.mr * c_row + v * self.lanes, numbers.computed)
-                                self.sum_chains(f, width, total, chain, a, offsets, here, own_c, c_row)
-                            begin.set(v + width)
+                with f.loop(0, self.interleave) as n:
+                    taps, before, lane_taps = self.lane_phase(f, args, state, n, "taps", "taps_before", "lane_taps")
+                    total = taps * channels
+                    own_panels = f.offset(
+                        panels, (group * row_groups * panel_rows + before * channels) * tile.mr, numbers.computed
+                    )
+                    own_offsets = f.offset(offsets, n * offsets_row, I64)
+                    sums = f.offset(c, n * c_phase, numbers.computed)
+                    if self.row_tile:
+                        self.sum_row_tiles(
+                            f, args, state, self.row_tile, taps, lane_taps, own_panels, own_offsets, pixels, sums
+                        )
+                    else:
+                        begin = f.variable(I64)
+                        begin.set(0)
+                        for width in tile.widths:
+                            # As many of the wide tiles as there are, then what is left in narrower ones.
+                            with f.loop(begin.get(), vectors - (width - 1), width) as v:
+                                with f.loop(0, row_groups) as g:
+                                    here = f.offset(pixels, v * self.lanes, numbers.computed)
+                                    a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
+                                    own_c = f.offset(sums, g * tile.mr * c_row + v * self.lanes, numbers.computed)
+                                    self.sum_chains(f, width, total, chain, a, own_offsets, here, own_c, c_row)
+                                begin.set(v + width)
                 own_bias = f.select(has_bias, f.offset(bias, group * rows, numbers.stored), bias)
                 f.call("store_rows", args, state, result, own_bias)
 
@@ -245,13 +294,22 @@ class _Bundle(Staging):
             first.set(0)
 
     def sum_row_tiles(
-        self, f: Function, args: Value, state: Value, shape: RowTile, a: Value, offsets: Value, pixels: Value, c: Value
+        self,
+        f: Function,
+        args: Value,
+        state: Value,
+        shape: RowTile,
+        taps: Value,
+        lane_taps: Value,
+        a: Value,
+        offsets: Value,
+        pixels: Value,
+        c: Value,
     ) -> None:
         """All row tiles of a run: for each, the taps of the outer axes, and those of the lane axis chain by chain."""
         rank, chain = self.args.read(f, args, "rank", "tile_chain")
-        (taps,) = self.state.read(f, state, "taps")
         grid_rows, pitch = self.own(f, state, rank - 2, "length", "staged")
-        columns, lane_taps = self.own(f, state, rank - 1, "length", "taps")
+        (columns,) = self.own(f, state, rank - 1, "length")
         c_row = self.c_pitch(f, state, rank)
         most = f.larger(chain // shape.taps, 1)
         first: Variable = f.variable(I64)

@@ -152,8 +152,9 @@ class _Bundle(Staging):
             )
             rank, panels, pair_groups = self.args.read(f, args, "rank", "panels_of_rows", "pair_groups")
             f.call("select_block", args, state, f.args["block"])
-            for name in ("list_rows", "list_runs", "list_offsets"):
-                f.call(name, args, state)
+            f.call("list_rows", args, state)
+            f.call("list_runs", args, state)
+            f.call("list_offsets", args, state, self.section(f, args, state, "at_offsets"))
             x, dy = self.args.pointer(f, args, "src"), self.args.pointer(f, args, "dst")
             f.call("stage", args, state, f.offset(x, sample * src_batch + group * src_group, numbers.stored))
             f.call("pack_panels", args, state, f.offset(dy, sample * dst_batch + group * dst_group, numbers.stored))

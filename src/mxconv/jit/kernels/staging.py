@@ -71,15 +71,11 @@ class Staging(Correlation):
                 a = rank - 1 - i
                 block, blocks, step, split = self.axis(f, tables, a, "block", "blocks", "src_step", "split")
                 mine = self.state_row(f, state, a)
-                count, tap_at, taps = self.axis_state.read(f, mine, "count", "tap_at", "taps")
+                count, low, high = self.axis_state.read(f, mine, "count", "first_offset", "last_offset")
                 start = (rest.get() % blocks) * block
                 rest.set(rest.get() // blocks)
                 length = f.smaller(block, count - start)
                 empty.set(empty.get() | f.cast("zext", length <= 0, I64))
-                # Taps are listed by rising offset, so the first and the last bound what is read.
-                last = f.larger(taps - 1, 0)
-                low = f.load(I64, f.offset(tables, tap_at, I64), 1)
-                high = f.load(I64, f.offset(tables, tap_at + last * 2, I64), 1)
                 span = (length - 1) * step + (high - low) + 1
                 self.put(f, mine, start=start, length=length, low=start * step + low, span=span, staged=size.get())
                 size.set(size.get() * ((span + split - 1) // split))
@@ -175,12 +171,11 @@ class Staging(Correlation):
 
     def emit_list_offsets(self) -> None:
         """The staged offset of every tap of every channel, taps outermost."""
-        with self.module.function("list_offsets", args=PTR, state=PTR) as f:
+        with self.module.function("list_offsets", args=PTR, state=PTR, table=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
             rank, channels = self.args.read(f, args, "rank", "channels")
             taps, plane = self.state.read(f, state, "taps", "plane")
-            table = self.section(f, args, state, "at_offsets")
             unused, place = f.variable(I64, 0), f.variable(I64)
             with f.loop(0, taps) as t:
                 f.call("select_tap", args, state, t, Value(f, PTR, unused.ref))
@@ -192,7 +187,7 @@ class Staging(Correlation):
                     at = offset + start * step - low
                     place.set(place.get() + self.staged_place(f, at, split, staged, by_phase))
                 with f.loop(0, channels) as c:
-                    f.store(place.get() + c * plane, table, t * channels + c)
+                    f.store(place.get() + c * plane, f.args["table"], t * channels + c)
 
     # ---- staging
 
@@ -233,7 +228,7 @@ class Staging(Correlation):
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
             rank, channels, src_channel = self.args.read(f, args, "rank", "channels", "src_channel")
-            taps, plane, rows = self.state.read(f, state, "taps", "plane", "rows")
+            plane, rows = self.state.read(f, state, "plane", "rows")
             row_list, staged = self.section(f, args, state, "at_rows"), self.section(f, args, state, "at_staged")
             extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
             low, span = self.own(f, state, rank - 1, "low", "span")
@@ -241,7 +236,7 @@ class Staging(Correlation):
             begin = f.smaller((f.larger(0 - low, 0) + (lanes - 1)) // lanes * lanes, span)
             whole = f.larger(begin, f.smaller(f.larger(extent - low, 0), span) // lanes * lanes)
             simple = stride.equals(1) & split.equals(1)
-            with f.when(taps > 0), f.loop(0, channels) as channel, f.loop(0, rows) as n:
+            with f.loop(0, channels) as channel, f.loop(0, rows) as n:
                 entry = f.offset(row_list, n * len(ROW_LIST), I64)
                 from_, to, inside = ROW_LIST.read(f, entry, "source", "staged", "inside")
                 row = f.offset(f.args["source"], channel * src_channel + from_, numbers.stored)
