@@ -145,6 +145,7 @@ def test_lines_that_cannot_be_read(line, what):
         ("forward float32 g2 c4->3 k3 i5", "groups", "4 and 3 channels do not divide into 2 groups"),
         ("forward float32 c1->1 k3 i5 o4", "out_spatial", "axis 0: 5 samples give 3, not 4"),
         ("forward float32 c1->1 k1x3 i5x9 o5x8", "out_spatial", "axis 1: 9 samples give 7, not 8"),
+        ("forward float32 c1->1 k1 i1 s9223372036854775807", "in_spatial", "expected less than 2**62"),
         ("forward float32 c1->1 k3 o2 p9", "out_spatial", "axis 0: 0 samples give 16, not 2"),
         ("forward float32 c1->1 k3 i5 x_strides(1,1)", "x_strides", "x_strides has 2 entries, expected 3"),
         ("forward float32 c1->1 k3 i5 w_strides(1,1,1,1)", "w_strides", "w_strides has 4 entries, expected 3"),

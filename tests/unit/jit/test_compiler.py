@@ -36,6 +36,9 @@ PROBLEMS = [
 class NoModule:
     """What stands for a compiled module while plans are made only to see what they compile."""
 
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
     def address(self, symbol: str) -> int:
         return 0
 
@@ -47,7 +50,7 @@ def bundles(monkeypatch):
 
     def note(text: str, target: Target, name: str) -> NoModule:
         found[name] = text
-        return NoModule()
+        return NoModule(target)
 
     monkeypatch.setattr(compiler, "compile_module", note)
     for algorithm in ALGORITHMS:
