@@ -39,7 +39,7 @@ def turned(case: Case, direction: Direction, dtype: str) -> Case:
     return replace(case, problem=problem, data=data, api="engine")
 
 
-@pytest.mark.parametrize(("name", "each"), [("native", 32), ("avx2", 12), ("x86-64", 12)])
+@pytest.mark.parametrize(("name", "each"), [("native", 32), ("avx2", 8), ("x86-64", 8)])
 def test_random_problems(name: str, each: int, environment: dict[str, str], tmp_path: Path) -> None:
     try:
         with config.override(target=name):

@@ -56,12 +56,15 @@ def _tiles(*shapes: tuple[int, int]) -> tuple[Tile, ...]:
     return tuple(Tile(*shape) for shape in shapes)
 
 
-def choose_pixel_tile(tiles: tuple[Tile, ...], rows: int, vectors: int, load: int) -> Tile:
+def choose_pixel_tile(
+    tiles: tuple[Tile, ...], rows: int, vectors: int, products: int, load: int, own_sources: bool
+) -> Tile:
     """The tile with the least estimated work; none has more rows than there are (one has a single row)."""
 
     def work(tile: Tile) -> int:
         rounds = -(-rows // tile.mr) * -(-vectors // tile.nv)
-        return rounds * (max(tile.mr * tile.nv, tile.mr + load * tile.nv) + 2)
+        loads = tile.mr + load * tile.nv * (tile.mr if own_sources else 1)
+        return rounds * (products * max(tile.mr * tile.nv, loads) + 4 * tile.mr * tile.nv + 100)
 
     return min((tile for tile in tiles if tile.mr <= max(1, rows)), key=work)
 
@@ -137,12 +140,24 @@ class ScratchFree:
         src_lane = roles.axes[-1].src_step * roles.src_strides[-1]
         near = near_distance(numbers.parts, src_lane)
         vectors = -(-min(counts[-1], config.get("block_pixels") or counts[-1]) // lanes)
-        most_rows = min(roles.rows, config.get("block_channels") or roles.rows)
-        tile = choose_pixel_tile(pixel_tiles(target, numbers.parts), most_rows, max(1, vectors), 1 if near else GATHER)
+        common = dict(common_values(p, roles, 0))
+        rows, groups = roles.rows, p.groups
+        own_sources = rows == 1 and groups > 1
+        if own_sources:
+            rows, groups = groups, 1
+            common |= {"w_row": common["w_group"], "dst_channel": common["dst_group"], "src_row": common["src_group"]}
+        tile = choose_pixel_tile(
+            pixel_tiles(target, numbers.parts),
+            min(rows, config.get("block_channels") or rows),
+            max(1, vectors),
+            roles.channels * roles.most_taps,
+            1 if near else GATHER,
+            own_sources,
+        )
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
 
-        row_groups = -(-roles.rows // tile.mr)
-        units = p.groups * row_groups
+        row_groups = -(-rows // tile.mr)
+        units = groups * row_groups
         tiles = math.prod(counts[:-1]) * -(-counts[-1] // (tile.nv * lanes))
         size = tile.mr * roles.channels * roles.most_taps * numbers.dtype.itemsize
         unit_block = max(1, min(units, UNIT_BYTES // max(1, size), config.get("block_channels") or units))
@@ -157,7 +172,10 @@ class ScratchFree:
 
         tables = make_tables(roles)
         values = {
-            **common_values(p, roles, row_groups),
+            **common,
+            "rows": rows,
+            "groups": groups,
+            "row_groups": row_groups,
             "chain": chain,
             "tap_block": min(kernel.LISTED_TAPS, chain),
             "tile_block": tile_block,
@@ -169,7 +187,7 @@ class ScratchFree:
             "dst_lane": roles.axes[-1].dst_step * roles.dst_strides[-1],
             "tables": address_of(tables),
         }
-        module = _kernels(kernel.Spec(p.dtype, tile, near), target)
+        module = _kernels(kernel.Spec(p.dtype, tile, near, own_sources), target)
         return Plan(
             problem=p,
             algorithm=self.name,

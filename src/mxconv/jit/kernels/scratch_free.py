@@ -4,8 +4,9 @@ A tile is `nv` vectors of pixels of one line (positions of the lane axis) times 
 the image are listed in a small table on the stack, with the lanes that each may read; then the register tile runs over
 channels and listed taps. Each chain of the sum is added to a second level on the stack.
 
-Tiles and groups of result channels that would overhang begin earlier instead and overlap their neighbours; each result
-is stored once.
+Tiles and blocks of result channels that would overhang begin earlier instead and overlap their neighbours; each result
+is stored once. Groups of a single result channel may stand for the channels of one group (`src_row` is then how far
+apart their sources are), so that depthwise problems fill a tile as well.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .correlation import AXIS, AXIS_STATE_NAMES, STATE_NAMES, TAP_ROW, Correlati
 from .gemm import Tile, accumulate
 from .in_place import LaneRange, LaneReader
 
-ARGS = ("tile_block", "tile_blocks", "unit_block", "unit_blocks", "tap_block", "src_lane", "dst_lane")
+ARGS = ("tile_block", "tile_blocks", "unit_block", "unit_blocks", "tap_block", "src_lane", "dst_lane", "src_row")
 """This algorithm's slots, after COMMON_ARGS."""
 
 MOST_RANK = 16
@@ -37,15 +38,18 @@ TAP_LIST = Layout(("src", "w", "first", "count"))
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What the code is specialised on; `near` is how lanes lie in the source (see in_place)."""
+    """What the code is specialised on: `near` is how lanes lie in the source (see in_place); with `own_sources` each
+    result channel reads source channels of its own."""
 
     dtype: str
     tile: Tile
     near: int
+    own_sources: bool
 
     @property
     def name(self) -> str:
-        return f"scratch_free_{self.dtype}_{self.tile.mr}x{self.tile.nv}_{self.near}"
+        sources = "_own_sources" if self.own_sources else ""
+        return f"scratch_free_{self.dtype}_{self.tile.mr}x{self.tile.nv}_{self.near}{sources}"
 
 
 def emit_scratch_free(spec: Spec, target: Target) -> str:
@@ -57,6 +61,7 @@ class _Bundle(Correlation):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS, STATE, AXIS_STATE, packs_weight=False)
         self.near = spec.near
+        self.own_sources = spec.own_sources
         self.emit_locate_tile()
         self.emit_list_taps()
         self.emit_add_chain("add_chain", masked=False)
@@ -162,8 +167,8 @@ class _Bundle(Correlation):
             symbol, args=PTR, table=PTR, taps=I64, source=PTR, weights=PTR, channels=I64, c=PTR
         ) as f:
             args, c = f.args["args"], f.args["c"]
-            names = ("src_channel", "w_channel", "w_row", "src_lane")
-            src_channel, w_channel, w_row, src_lane = self.args.read(f, args, *names)
+            names = ("src_channel", "w_channel", "w_row", "src_lane", "src_row")
+            src_channel, w_channel, w_row, src_lane, src_row = self.args.read(f, args, *names)
             reader = LaneReader(f, numbers, lanes, self.near, src_lane)
             cells = [
                 [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(parts)] for _ in range(tile.mr)
@@ -185,14 +190,14 @@ class _Bundle(Correlation):
                             )
                         )
                     at = f.offset(source, in_src, numbers.stored)
-                    columns = [
-                        reader.read(f.offset(at, reader.step * j, numbers.stored), j * lanes, within)
-                        for j in range(tile.nv)
-                    ]
+                    columns = self.read_columns(f, reader, at, within)
                     at_row = f.offset(weights, in_w, numbers.stored)
                     for i in range(tile.mr):
                         if i and i % ROWS_ADDRESSED == 0:
                             at_row = f.offset(at_row, more, numbers.stored)
+                        if i and self.own_sources:
+                            at = f.offset(at, src_row * parts, numbers.stored)
+                            columns = self.read_columns(f, reader, at, within)
                         own = f.offset(at_row, rows[i % ROWS_ADDRESSED], numbers.stored)
                         weight = [
                             f.splat(numbers.widen(f, f.load(numbers.stored, own, p)), lanes) for p in range(parts)
@@ -205,6 +210,13 @@ class _Bundle(Correlation):
                         place = (i * parts + p) * self.nr + j * lanes
                         so_far = f.load(self.vector, c, place, aligned=True)
                         f.store(so_far + cells[i][p][j].get(), c, place, aligned=True)
+
+    def read_columns(self, f: Function, reader: LaneReader, at: Value, within: LaneRange | None) -> list[list[Value]]:
+        """The vectors of a tile for one channel and tap."""
+        return [
+            reader.read(f.offset(at, reader.step * j, self.numbers.stored), j * self.lanes, within)
+            for j in range(self.tile.nv)
+        ]
 
     def emit_finish(self) -> None:
         """Add the bias to a tile, narrow it and store it, but for the rows and lanes that are its neighbours'."""
@@ -279,10 +291,12 @@ class _Bundle(Correlation):
             strides = ("src_batch", "src_group", "dst_batch", "dst_group", "dst_channel")
             src_batch, src_group, dst_batch, dst_group, dst_channel = self.args.read(f, args, *strides)
             src, dst, w, bias = (self.args.pointer(f, args, n) for n in ("src", "dst", "w", "bias"))
+            (src_row,) = self.args.read(f, args, "src_row")
             taps, at_src, at_dst = self.state.read(f, state, "taps", "at_src", "at_dst")
             group, wanted = unit // row_groups, (unit % row_groups) * mr
             row = f.smaller(wanted, rows - mr)
-            source = f.offset(src, (sample * src_batch + group * src_group + at_src) * parts, numbers.stored)
+            in_src = sample * src_batch + group * src_group + row * src_row + at_src
+            source = f.offset(src, in_src * parts, numbers.stored)
             weights = f.offset(w, (group * w_group + row * w_row) * parts, numbers.stored)
             again = f.cast("zext", taps > block, I64) | f.args["fresh"]
             with f.loop(0, f.larger(taps, 1), block) as t0:
