@@ -37,6 +37,7 @@ def convolve(
     pad_hi: Sequence[int],
     groups: int,
     weight: WeightIdentity | None = None,
+    workspace: int | None = None,
 ) -> None:
     """Compute a convolution, or its gradient with respect to its data or its weight, into `out`.
 
@@ -49,8 +50,13 @@ def convolve(
     `weight` says which memory `second` is, in `forward` and `backward_data`: its packed form is then kept for the next
     call. It must have been taken before this call; without it nothing is kept.
 
+    `workspace` bounds the bytes of scratch memory, over all threads. Panels that are kept do not count, nor do copies
+    of arrays that cannot be used as they are.
+
     Any strides will do, negative and zero ones included, and `out` may overlap the inputs. Inputs that are unaligned,
     byte-swapped or have strides that are no whole number of elements are copied first.
+
+    Raises: WorkspaceError, if no algorithm fits in the workspace.
     """
     dtype = lookup(first.dtype)
     assert dtype is not None
@@ -83,7 +89,7 @@ def convolve(
         y_strides=_element_strides(y),
         epilogue=() if bias is None else ("bias",),
     )
-    plan = planner.make_plan(problem)
+    plan = planner.make_plan(problem, workspace, weight)
     planner.record(plan)
     if out.size:
         panels = None

@@ -200,6 +200,11 @@ def find(identity: WeightIdentity, packing_key: str, size: int) -> Panels | None
     return _cache.find(identity, packing_key, size)
 
 
+def keepable(identity: WeightIdentity | None) -> int:
+    """How many bytes of a weight's panels may be kept."""
+    return 0 if identity is None or not is_unchanged(identity) else _limit()
+
+
 def counts() -> PackCounts:
     """What the cache did and holds."""
     return _cache.counts()

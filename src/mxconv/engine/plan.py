@@ -76,10 +76,10 @@ class Plan:
         """Scratch of one run over all its threads, with a weight that is packed for that run."""
         return self.ledger.total
 
-    @property
-    def kept_workspace_bytes(self) -> int:
-        """The same for runs that are given panels that are kept."""
-        return self._kept_ledger.total
+    def workspace_for(self, keepable: int) -> int:
+        """The same where panels of up to `keepable` bytes are not scratch, because later calls use them again."""
+        is_kept = self.packing is not None and 0 < self.packing.size <= keepable
+        return self._kept_ledger.total if is_kept else self.ledger.total
 
     def run(self, arrays: Mapping[str, npt.NDArray[Any]], panels: Panels | None = None) -> None:
         """Compute. `arrays` are x, w, y (and bias) as the problem describes them; the output one is written.

@@ -127,7 +127,8 @@ def Convolution(
     num_group : int, default 1
         Channels and filters are split into that many independent groups; it must divide both.
     workspace : int, default 1024
-        The scratch memory to allow, in MB. Read and checked, but without effect on the CPU, as in MXNet.
+        The scratch memory that the call may take over all threads, in MB; 0 takes none. A packed weight that is
+        kept for later calls is not counted.
     no_bias : bool, default False
         Whether to go without bias.
     cudnn_tune : {None, 'off', 'limited_workspace', 'fastest'}, default None
@@ -158,6 +159,8 @@ def Convolution(
         If shapes do not fit each other or the parameters.
     DTypeError
         If dtypes are mixed or not supported.
+    WorkspaceError
+        If no algorithm fits in the workspace.
     AssertionError
         For an input that is no array.
 
@@ -248,7 +251,8 @@ def Deconvolution(
     num_group : int, default 1
         Channels and filters are split into that many independent groups; it must divide both.
     workspace : int, default 512
-        The scratch memory to allow, in MB. Read and checked, but without effect on the CPU, as in MXNet.
+        The scratch memory that the call may take over all threads, in MB; 0 takes none. A packed weight that is
+        kept for later calls is not counted.
     no_bias : bool, default True
         Whether to go without bias.
     cudnn_tune : {None, 'off', 'limited_workspace', 'fastest'}, default None
@@ -279,6 +283,8 @@ def Deconvolution(
         If shapes do not fit each other or the parameters.
     DTypeError
         If dtypes are mixed or not supported.
+    WorkspaceError
+        If no algorithm fits in the workspace.
     AssertionError
         For an input that is no array.
 

@@ -71,6 +71,7 @@ def forward(
         pad_hi=tuple(hi for _, hi in pads),
         groups=param.num_group,
         weight=weight,
+        workspace=param.workspace << 20,
     )
     return o.result
 

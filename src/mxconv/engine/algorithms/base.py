@@ -30,6 +30,9 @@ class Algorithm(Protocol):
         """Whether `make_plan` may be called with this problem."""
         ...
 
-    def make_plan(self, problem: ConvProblem, target: Target, threads: int) -> Plan:
-        """Tiles, tables, booked workspace and compiled steps."""
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
+        """Tiles, tables, booked workspace and compiled steps.
+
+        `thrift` asks for less workspace at the price of speed: blocks of half the size, that many times.
+        """
         ...

@@ -69,7 +69,7 @@ class DirectWeight:
             return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
         return ACCEPTED
 
-    def make_plan(self, problem: ConvProblem, target: Target, threads: int) -> Plan:
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, with_row_axis(roles_of(problem))
         numbers = Numbers.of(p.dtype)
         size = numbers.computed.itemsize
@@ -78,7 +78,7 @@ class DirectWeight:
         nr = tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN, config.get("block_pixels") or CHAIN)
         threads = threads if p.products >= config.get("parallel_threshold") else 1
-        block = box_of(roles, chain)
+        block = box_of(roles, max(1, chain >> thrift))
         box = measure_box(roles, block, [1] * len(roles.axes), lanes)
         counts = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
         blocks = math.prod(-(-n // b) for n, b in zip(counts, block, strict=True))
@@ -86,7 +86,7 @@ class DirectWeight:
         panels, pair_groups = -(-roles.rows // nr), -(-pairs // tile.mr)
         partial_size = panels * pair_groups * tile.mr * nr
         boxes = p.batch * blocks
-        slices = max(1, min(SLICES, boxes, PARTIAL_BYTES // max(1, partial_size * p.groups * size)))
+        slices = max(1, min(SLICES >> thrift, boxes, PARTIAL_BYTES // max(1, partial_size * p.groups * size)))
         slice_boxes = -(-boxes // slices)
 
         scratch = Ledger()

@@ -70,7 +70,7 @@ class ImplicitGemm:
             return Verdict(False, "direction backward_weight, needs forward or backward_data")
         return ACCEPTED
 
-    def make_plan(self, problem: ConvProblem, target: Target, threads: int) -> Plan:
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, roles_of(problem)
         numbers = Numbers.of(p.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
@@ -78,8 +78,8 @@ class ImplicitGemm:
         tile = choose_tile(target, numbers, min(roles.rows, most_rows or ROWS), most_pixels)
         nr = tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
-        block_panels = max(1, min(PANELS, (most_pixels or nr * PANELS) // nr))
-        block_rows = max(1, min(ROWS, most_rows or ROWS) // tile.mr)
+        block_panels = max(1, min(PANELS >> thrift, (most_pixels or nr * PANELS) // nr))
+        block_rows = max(1, min(ROWS >> thrift, most_rows or ROWS) // tile.mr)
 
         row_groups = -(-roles.rows // tile.mr)
         row_blocks = -(-row_groups // block_rows)
