@@ -85,7 +85,7 @@ class ArrayBase:
         """The state of our memory, shared by all views of it."""
         return self._storage
 
-    def identity(self) -> WeightIdentity:
+    def _identity(self) -> WeightIdentity:
         """Which memory we are, and in which state. Take it before the memory is read."""
         return WeightIdentity(self._storage, self._storage.version, address_of(self._array))
 

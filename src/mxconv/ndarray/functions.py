@@ -63,7 +63,7 @@ def _run(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any],
     param = spec.parse({name: value for name, value in {**given, **extra}.items() if value is not Null})
     check_inputs(param, tuple(arrays))
     operands = list(arrays.values())
-    weight = inputs["weight"].identity() if isinstance(inputs["weight"], NDArray) else None
+    weight = inputs["weight"]._identity() if isinstance(inputs["weight"], NDArray) else None
     if out is None:
         context = next((x.context for x in inputs.values() if isinstance(x, NDArray)), None)
         return NDArray._adopt(spec.forward(param, operands, weight=weight), context)

@@ -131,13 +131,13 @@ def test_a_weight_that_is_lent_while_it_is_packed_is_not_kept(monkeypatch):
 def test_an_identity_from_before_a_write_finds_and_keeps_nothing():
     w = weight()
     convolve(w)
-    old = w.identity()
+    old = w._identity()
     w[0, 0, 0] = 3
     convolve(w)
     (key,) = pack_cache._cache._packs
     assert pack_cache.find(old, key[2], 100) is None
     assert pack_cache.counts().packs == 1
-    assert pack_cache.find(w.identity(), key[2], 100).is_packed
+    assert pack_cache.find(w._identity(), key[2], 100).is_packed
 
 
 def test_the_garbage_collector_may_strike_while_the_cache_is_at_work():
