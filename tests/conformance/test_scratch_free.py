@@ -61,6 +61,6 @@ def test_random_problems(name: str, each: int, environment: dict[str, str], tmp_
     assert counts["algorithm", "scratch_free"] == len(cases)
     wanted = [("lanes", distance) for distance in ("1", "2", "other")]
     wanted += [("direction", direction) for direction in DIRECTIONS]
-    too_few = {key: counts[key] for key in wanted if counts[key] < 30}
+    too_few = {key: counts[key] for key in wanted if counts[key] < each}
     assert not too_few
     assert {case.problem.rank for case in cases} >= {1, 2, 3, 4, 5}
