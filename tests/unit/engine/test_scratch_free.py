@@ -101,7 +101,7 @@ def test_the_number_of_threads_does_not_change_a_bit(line):
         "forward float32 n1 g1 c1->1 i20000 k16384",
         "forward float32 n1 g1 c4000->2 i20 k9",
         "backward_weight float32 n1 g1 c1->1 i400000 k2",
-        "backward_weight float32 n1 g1 c1->16 i60000x1 k2x1 y_strides(959984,1,16,1)",
+        "backward_weight float32 n1 g1 c1->16 i60000 k2",
     ],
 )
 def test_long_sums_are_short_chains(line):
@@ -109,6 +109,7 @@ def test_long_sums_are_short_chains(line):
     p = ConvProblem.parse(line)
     data = np.full(p.shape_of(p.inputs[0]), 1 + 2**-12, np.float32)
     weight = np.ones(p.shape_of(p.inputs[1]), np.float32)
+    weight = np.moveaxis(np.ascontiguousarray(np.moveaxis(weight, 1, -1)), -1, 1)  # many channels are lanes then
     got = run(p, data, weight).astype(float)
     exact = expected(replace(p, dtype="float64"), data.astype(float), weight.astype(float))
     assert np.abs(got / exact - 1).max() < 5e-6
