@@ -55,17 +55,19 @@ def test_the_address_is_that_of_the_first_element(shape, dtype):
         assert address_of(a[::-1]) == a[::-1].ctypes.data
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize(
-    "line", ["forward float32 n2 g1 c16->32 i30x30 k3x3", "backward_data float64 n1 g2 c8->8 i99 k5 s2"]
+    "line",
+    [
+        "forward float32 n2 g1 c16->32 i30x30 k3x3",
+        "forward float32 n1 g9 c9->9 i50x50 k3x3",
+        "backward_data float64 n1 g2 c8->8 i99 k5 s2",
+        "backward_weight float32 n4 g1 c16->32 i30x30 k3x3",
+    ],
 )
-def test_a_plan_books_for_each_of_its_threads(line):
-    p = ConvProblem.parse(line)
-    for threads in (1, 2, 4):
-        with config.override(num_threads=threads, parallel_threshold=0):
-            plan = planner.make_plan(p)
-        assert plan.threads == threads
-        bookings = [n for _, n in plan.ledger.entries.values()]
-        assert plan.workspace_bytes == plan.ledger.total == sum(round_up(max(1, n)) for n in bookings)
-        of_one = plan.arguments[plan.layout.index["scratch_bytes"]]
-        assert of_one > 0
-        assert plan.ledger.entries["scratch"][1] == threads * of_one
+def test_a_plans_workspace_is_what_it_booked(line, threads):
+    with config.override(num_threads=threads, parallel_threshold=0):
+        plan = planner.make_plan(ConvProblem.parse(line))
+    assert 1 <= plan.threads <= threads
+    booked = sum(round_up(max(1, size)) for _, size in plan.ledger.entries.values())
+    assert plan.workspace_bytes == plan.ledger.total == booked

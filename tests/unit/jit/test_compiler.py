@@ -30,6 +30,10 @@ PROBLEMS = [
     "forward {dtype} n1 g1 c4->{rows} i20x40 k3x3 p1x1",
     "backward_data {dtype} n1 g1 c{rows}->4 i20x40 k3x3 s2x2",
     "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3",
+    # scratch_free reads lanes two apart, gathers them, and has depthwise tiles and lanes of channels
+    "forward {dtype} n1 g{rows} c{rows}->{rows} i20x90 k3x3 s2x2",
+    "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3 s1x3",
+    "backward_weight {dtype} n1 g1 c4->16 i20x40 k3x3 y_strides(10944,1,608,16)",
 ]
 
 
@@ -119,7 +123,7 @@ def as_elf(text: str, target: Target) -> bytes:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_kernels_ask_for_no_symbols(bundles, target, dtype):
-    for name, text in bundles(target, dtype, (1, 8)).items():
+    for name, text in bundles(target, dtype, (8,)).items():
         assert undefined_symbols(as_elf(text, target)) <= ALLOWED, name
 
 
