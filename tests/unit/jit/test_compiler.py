@@ -26,6 +26,12 @@ from mxconv.jit.target import Target
 ALLOWED: frozenset[str] = frozenset()
 """Symbols that a kernel may ask the JIT for: those that we register ourselves, which is none."""
 
+SLOW = ("float64", "uint8", "int16", "int32", "complex128")
+"""Their code differs from another dtype's in the names of types only."""
+each_dtype = pytest.mark.parametrize(
+    "dtype", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in DTYPES]
+)
+
 PROBLEMS = [
     "forward {dtype} n1 g1 c4->{rows} i20x40 k3x3 p1x1",
     "backward_data {dtype} n1 g1 c{rows}->4 i20x40 k3x3 s2x2",
@@ -121,7 +127,7 @@ def as_elf(text: str, target: Target) -> bytes:
     return object_code
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@each_dtype
 def test_kernels_ask_for_no_symbols(bundles, target, dtype):
     for name, text in bundles(target, dtype, (8,)).items():
         assert undefined_symbols(as_elf(text, target)) <= ALLOWED, name
@@ -146,7 +152,7 @@ CROSS = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@each_dtype
 @pytest.mark.parametrize("triple", CROSS)
 def test_kernels_compile_for_other_systems(bundles, monkeypatch, triple, dtype):
     llvm.initialize_all_targets()
