@@ -152,7 +152,9 @@ CROSS = {
 }
 
 
-@each_dtype
+@pytest.mark.parametrize(
+    "dtype", [n if n in ("float32", "float16", "int8") else pytest.param(n, marks=pytest.mark.slow) for n in DTYPES]
+)
 @pytest.mark.parametrize("triple", CROSS)
 def test_kernels_compile_for_other_systems(bundles, monkeypatch, triple, dtype):
     llvm.initialize_all_targets()
