@@ -12,11 +12,10 @@ import signal
 import sys
 from collections.abc import Collection
 
-_FUTEX = {"x86_64": 202, "aarch64": 98}
-"""The number of the system call."""
+_SYSTEM_CALLS = {"x86_64": {"futex": 202, "gettid": 186}, "aarch64": {"futex": 98, "gettid": 178}}
 _C_FUNCTIONS = ("syscall", "clock_gettime", "sched_getcpu", "sched_setaffinity")
 
-AVAILABLE = sys.platform == "linux" and platform.machine() in _FUTEX
+AVAILABLE = sys.platform == "linux" and platform.machine() in _SYSTEM_CALLS
 
 
 @functools.cache
@@ -25,10 +24,10 @@ def _libc() -> ctypes.CDLL:
 
 
 def constants() -> dict[str, int]:
-    """What the compiled half of the pool must be told: addresses in libc, and the number of the futex call."""
+    """What the compiled half of the pool must be told: addresses in libc, and the numbers of system calls."""
     libc = _libc()
     addresses = {name: ctypes.cast(getattr(libc, name), ctypes.c_void_p).value or 0 for name in _C_FUNCTIONS}
-    return {"futex": _FUTEX[platform.machine()], **addresses}
+    return {**_SYSTEM_CALLS[platform.machine()], **addresses}
 
 
 def lasting_memory(size: int) -> int:

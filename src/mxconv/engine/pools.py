@@ -12,7 +12,7 @@ from .. import config
 from ..jit import compiler
 from ..jit import target as _target
 from ..jit.concurrency import host_architecture
-from ..jit.kernels.pool import MASK_WORDS, POOL, RECORD, emit_borrow, emit_pool
+from ..jit.kernels.pool import MASK_WORDS, POOL, PULLABLE, RECORD, emit_borrow, emit_pool
 from . import os_threads
 
 _JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
@@ -75,6 +75,8 @@ class NativePool:
                 slots = (ctypes.c_int64 * len(RECORD)).from_address(record)
                 slots[RECORD.index["pool"]] = self._address
                 slots[RECORD.index["worker"]] = self._started
+                if self._started < PULLABLE:
+                    self._slots[POOL.index[f"record{self._started}"]] = record
                 handle = os_threads.start(self._routine, record)
                 if handle is None:
                     self._full = True

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from mxconv import config
 from mxconv.engine import os_threads, threads
 from mxconv.engine.execute import convolve
+from mxconv.engine.pools import NativePool
 from mxconv.errors import ParamError
 from mxconv.jit.concurrency import host_architecture
 
@@ -167,21 +169,62 @@ def test_threads_that_never_enter_are_not_waited_for(monkeypatch):
     threads.stop()
 
 
-def test_all_cpus_busy(pool):
+@contextmanager
+def busy(count, cpus=None):
+    """Other processes that keep CPUs busy."""
     burn = "import time\nend = time.monotonic() + 30\nprint(flush=True)\nwhile time.monotonic() < end: pass"
-    command = [sys.executable, "-c", burn]
-    others = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(os.cpu_count() or 1)]
+    others = [subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE) for _ in range(count)]
     try:
         for other in others:
             other.stdout.readline()  # it has begun
-        work = Work(16, length=2000)
-        for _ in range(300):
-            work.run(2)
-        work.check(2)
+            if cpus:
+                os.sched_setaffinity(other.pid, cpus)
+        yield
     finally:
         for other in others:
             other.kill()
             other.communicate()
+
+
+def test_all_cpus_busy(pool):
+    with busy(os.cpu_count() or 1):
+        work = Work(16, length=2000)
+        for _ in range(300):
+            work.run(2)
+        work.check(2)
+
+
+def tasks():
+    """The system's numbers of this process's threads."""
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
+
+
+@needs_native
+@pytest.mark.skipif(os_threads.AVAILABLE and len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_a_worker_that_gets_no_time_is_pulled_away(monkeypatch):
+    monkeypatch.setenv("MXCONV_POOL", "native")
+    monkeypatch.setattr(NativePool, "confine", lambda self, cpus: None)
+    threads.stop()
+    cpus, before = os.sched_getaffinity(0), tasks()
+    Work(2).run(2, meet=2)
+    (worker,) = tasks() - before
+    os.setpriority(os.PRIO_PROCESS, worker, 5)
+    first, second = sorted(cpus)[:2]
+    try:
+        with busy(2, {second}):
+            os.sched_setaffinity(0, {first})
+            work = Work(2, length=8_000_000)  # longer than a time slice
+            for _ in range(100):
+                os.sched_setaffinity(worker, {second})
+                work.run(2, meet=2)
+                if os.sched_getaffinity(worker) == {first}:
+                    break
+            else:
+                pytest.fail("the worker was left to wait for the busy CPU a hundred times")
+            work.check(2)
+    finally:
+        os.sched_setaffinity(0, cpus)
+        threads.stop()
 
 
 @pytest.mark.skipif(host_architecture() == "other", reason="only x86-64 and aarch64 have a control word that we know")
@@ -206,17 +249,18 @@ def test_workers_compute_as_the_caller_does(pool):
 def test_workers_take_no_signals(monkeypatch):
     monkeypatch.setenv("MXCONV_POOL", "native")
     threads.stop()
-    before = {p.name for p in Path("/proc/self/task").iterdir()}
+    before = tasks()
     Work(3).run(3, meet=3)
-    ours = [p for p in Path("/proc/self/task").iterdir() if p.name not in before]
+    ours = tasks() - before
     assert len(ours) == 2
     for task in ours:
-        fields = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+        status = Path(f"/proc/self/task/{task}/status").read_text()
+        fields = dict(line.split(":", 1) for line in status.splitlines())
         blocked = int(fields["SigBlk"], 16)
         for signal in (1, 2, 3, 10, 12, 14, 15, 17):
             assert blocked >> (signal - 1) & 1
     threads.stop()
-    assert not [p for p in ours if p.exists()], "stop() left threads behind"
+    assert not ours & tasks(), "stop() left threads behind"
 
 
 def test_no_spinning_at_all(pool, monkeypatch):

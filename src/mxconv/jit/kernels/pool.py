@@ -5,7 +5,9 @@ caller publishes it, wakes sleeping workers, runs it as worker 0, closes it, and
 `state` holds all of that: bit 0 closed, bit 1 the caller sleeps, above them how many workers are inside.
 
 A worker sees a new job by `epoch`. It spins on it for a while and then sleeps (futex), but does not spin on the
-caller's own CPU, where some schedulers wake it although others are idle: it moves away from there instead.
+caller's own CPU, where some schedulers wake it although others are idle: it moves away from there instead. And a
+worker inside a job whose CPU another program has taken would keep the caller waiting for a time slice: the caller, who
+sees that its clock of used time stands still, pulls it to the CPU that it is about to leave itself.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ _LINE = 16  # slots: 128 bytes, as CPUs fetch cache lines in pairs
 _CLOSED, _SLEEPING, _ONE_INSIDE = 1, 2, 4
 _WAIT, _WAKE = 128 + 9, 128 + 10  # FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET, both FUTEX_PRIVATE
 _CHECK_EVERY = 32  # pauses between two looks at the clock
+_PATIENCE_NS = 20_000  # what a caller waits before it looks whether a worker runs, and how long it looks
+PULLABLE = 64
+"""Workers from this number on are left where they are."""
 
 
 def _on_lines(*lines: tuple[str, ...]) -> Layout:
@@ -52,13 +57,17 @@ POOL = _on_lines(
     ("state",),
     ("sleepers",),
     ("lock", "job", "block", "workers", "control", "caller_cpu"),
-    ("stop", "spin_ns", "cpus", "futex", "syscall", "clock_gettime", "sched_getcpu", "sched_setaffinity"),
+    ("stop", "spin_ns", "cpus", "futex", "gettid", "syscall", "clock_gettime", "sched_getcpu", "sched_setaffinity"),
     tuple(f"allowed{i}" for i in range(MASK_WORDS)),
+    tuple(f"mask{i}" for i in range(MASK_WORDS)),
+    tuple(f"record{i}" for i in range(PULLABLE)),
 )
-"""What the threads of a pool share. `futex` is a number of system calls; those after it are addresses in libc;
-`allowed` is the set of CPUs, and `cpus` their count (0: do not move)."""
-RECORD = _on_lines(("pool", "worker"), tuple(f"mask{i}" for i in range(MASK_WORDS)))
-"""What one worker is started with: the pool, its number from 1 on, and room for a set of CPUs."""
+"""What the threads of a pool share. `futex` and `gettid` are numbers of system calls, those after them addresses in
+libc; `allowed` is the set of CPUs, and `cpus` their count (0: do not move); `mask` is the caller's room for such a set,
+and `record` points to the workers' records by their numbers."""
+RECORD = _on_lines(("pool", "worker"), ("thread", "inside", "pulled"), tuple(f"mask{i}" for i in range(MASK_WORDS)))
+"""What one worker is started with: the pool, its number from 1 on, and room for a set of CPUs; and what it tells of
+itself: the system's number for the thread, whether it is inside a job; and whether a caller has pulled it."""
 
 
 def emit_pool(target: Target, architecture: Architecture) -> str:
@@ -73,6 +82,8 @@ def emit_pool(target: Target, architecture: Architecture) -> str:
     emitter.on_callers_cpu()
     emitter.now()
     emitter.move_away()
+    emitter.pull()
+    emitter.pull_those_that_stand()
     emitter.take_part()
     emitter.await_epoch()
     emitter.await_workers()
@@ -137,10 +148,10 @@ class _Emitter:
         return f.cast("sext", cpu, I64)
 
     def now(self) -> None:
-        """now(pool) -> i64, in nanoseconds"""
-        with self.module.function("now", pool=PTR) as f:
+        """now(pool, clock) -> i64, in nanoseconds"""
+        with self.module.function("now", pool=PTR, clock=I32) as f:
             time = Value(f, PTR, f.variable(I64.of(2)).ref)
-            call_at(f, self.c_function(f, "clock_gettime"), [f.constant(1, I32), time], I32)
+            call_at(f, self.c_function(f, "clock_gettime"), [f.args["clock"], time], I32)
             f.give(f.load(I64, time) * 1_000_000_000 + f.load(I64, time, 1))
 
     def move_away(self) -> None:
@@ -157,10 +168,42 @@ class _Emitter:
             args = [f.constant(0, I32), f.constant(8 * MASK_WORDS, I64), mask]
             call_at(f, self.c_function(f, "sched_setaffinity"), args, I32)
 
+    def pull(self) -> None:
+        """pull(pool, thread): to the CPU that the caller is on"""
+        with self.module.function("pull", pool=PTR, thread=I64) as f:
+            cpu, mask = self.here(f), self.at(f, "mask0")
+            with f.when(cpu.below(64 * MASK_WORDS)):
+                for i in range(MASK_WORDS):
+                    f.store(f.zero(I64), mask, i)
+                f.store(f.constant(1, I64) << (cpu & 63), mask, cpu >> 6)
+                args = [f.cast("trunc", f.args["thread"], I32), f.constant(8 * MASK_WORDS, I64), mask]
+                call_at(f, self.c_function(f, "sched_setaffinity"), args, I32)
+
+    def pull_those_that_stand(self) -> None:
+        """pull_those_that_stand(pool): of the workers inside, those that get no time from their CPU"""
+        with self.module.function("pull_those_that_stand", pool=PTR) as f:
+            pool, state = f.args["pool"], self.at(f, "state")
+            with f.loop(1, f.smaller(self.get(f, "workers"), PULLABLE)) as i:
+                record = f.load(PTR, f.offset(self.at(f, "record0"), i, I64))
+                with f.when(f.compare("ne", f.cast("ptrtoint", record, I64), 0)):
+                    inside, thread = (RECORD.address(f, record, name) for name in ("inside", "thread"))
+                    with f.when(f.compare("ne", atomic_load(f, I64, inside), 0)):
+                        number = atomic_load(f, I64, thread, "monotonic")
+                        clock = f.cast("trunc", ((number ^ -1) << 3) | 6, I32)  # of the CPU time of that thread
+                        before = f.call_for(I64, "now", pool, clock)
+                        with self.spinning(f, f.constant(_PATIENCE_NS, I64)) as spin:
+                            spin.leave_when(atomic_load(f, I32, state).below(_ONE_INSIDE))
+                        used = f.call_for(I64, "now", pool, clock) - before
+                        stands = f.compare("ne", atomic_load(f, I64, inside), 0) & (used < _PATIENCE_NS // 2)
+                        with f.when(stands):
+                            atomic_store(f, f.constant(1, I64), RECORD.address(f, record, "pulled"))
+                            f.call("pull", pool, number)
+
     def take_part(self) -> None:
         """take_part(pool, record): in the job that is open, if this worker is asked for"""
         with self.module.function("take_part", pool=PTR, record=PTR) as f:
             pool, record, state = f.args["pool"], f.args["record"], self.at(f, "state")
+            inside, pulled = (RECORD.address(f, record, name) for name in ("inside", "pulled"))
             (number,) = RECORD.read(f, record, "worker")
             with repeat(f) as attempt:
                 old = atomic_load(f, I32, state)
@@ -172,11 +215,16 @@ class _Emitter:
                 with f.when(entered):
                     # Only now is the job sure to stay as it is; it may be another one than a moment ago.
                     with f.when(number < self.get(f, "workers")):
+                        atomic_store(f, f.constant(1, I64), inside)
                         job, block = (POOL.pointer(f, pool, name) for name in ("job", "block"))
                         _run_under(f, self.architecture, self.get(f, "control"), job, block, number)
+                        atomic_store(f, f.constant(0, I64), inside)
                     old = atomic_update(f, "sub", state, f.constant(_ONE_INSIDE, I32), "acq_rel")
                     with f.when(old.equals(_ONE_INSIDE | _SLEEPING | _CLOSED)):
                         f.call("futex", pool, state, _WAKE, 1, 1)
+                    with f.when(f.compare("ne", atomic_load(f, I64, pulled, "monotonic"), 0)):
+                        atomic_store(f, f.constant(0, I64), pulled, "monotonic")
+                        f.call("move_away", pool, record)
                 attempt.leave_when(entered)
 
     def await_epoch(self) -> None:
@@ -184,7 +232,7 @@ class _Emitter:
         with self.module.function("await_epoch", pool=PTR, record=PTR, seen=I32) as f:
             pool, epoch, seen = f.args["pool"], self.at(f, "epoch"), f.args["seen"]
             (number,) = RECORD.read(f, f.args["record"], "worker")
-            with self.spinning(f, but_not_beside_the_caller=True) as spin:
+            with self.spinning(f, self.get(f, "spin_ns"), but_not_beside_the_caller=True) as spin:
                 spin.leave_when(f.compare("ne", atomic_load(f, I32, epoch), seen))
             bit = f.constant(1, I64) << f.smaller(number - 1, 31)
             with repeat(f) as naps:
@@ -198,23 +246,28 @@ class _Emitter:
         """await_workers(pool): until none is inside the closed job"""
         with self.module.function("await_workers", pool=PTR) as f:
             pool, state = f.args["pool"], self.at(f, "state")
-            with self.spinning(f) as spin:
+            with self.spinning(f, f.constant(_PATIENCE_NS, I64)) as spin:
                 spin.leave_when(atomic_load(f, I32, state).below(_ONE_INSIDE))
+            with f.when(atomic_load(f, I32, state) >= _ONE_INSIDE):
+                f.call("pull_those_that_stand", pool)
             with repeat(f) as naps:
                 old = atomic_update(f, "or", state, f.constant(_SLEEPING, I32), "acq_rel")
                 naps.leave_when(old.below(_ONE_INSIDE))
                 f.call("futex", pool, state, _WAIT, f.cast("zext", old | _SLEEPING, I64), 1)
 
     @contextmanager
-    def spinning(self, f: Function, *, but_not_beside_the_caller: bool = False) -> Iterator[Repeat]:
-        """Repeat the block, which leaves when it may, with pauses, for as long as `spin_ns` says."""
-        pool, spin_ns = f.args["pool"], self.get(f, "spin_ns")
+    def spinning(self, f: Function, span: Value, *, but_not_beside_the_caller: bool = False) -> Iterator[Repeat]:
+        """Repeat the block, which leaves when it may, with pauses, for so many nanoseconds."""
+        pool = f.args["pool"]
 
         def beside(late: Value) -> Value:
             return late | f.call_for(I1, "on_callers_cpu", pool) if but_not_beside_the_caller else late
 
-        late = f.variable(I1, beside(spin_ns <= 0))
-        deadline = f.call_for(I64, "now", pool) + spin_ns
+        def now() -> Value:
+            return f.call_for(I64, "now", pool, f.constant(1, I32))
+
+        late = f.variable(I1, beside(span <= 0))
+        end = now() + span
         count = f.variable(I64, 0)
         with repeat(f) as spin:
             yield spin
@@ -222,15 +275,19 @@ class _Emitter:
             pause(f, self.architecture)
             count.set(count.get() + 1)
             with f.when((count.get() & (_CHECK_EVERY - 1)).equals(0)):
-                late.set(beside(f.call_for(I64, "now", pool) >= deadline))
+                late.set(beside(now() >= end))
 
     def serve(self) -> None:
         """serve(pool, record): a worker's whole life"""
-        with self.module.function("serve", pool=PTR, record=PTR) as f, repeat(f) as turns:
-            seen = atomic_load(f, I32, self.at(f, "epoch"))
-            turns.leave_when(f.compare("ne", self.get(f, "stop"), 0))
-            f.call("take_part", *f.args.values())
-            f.call("await_epoch", *f.args.values(), seen)
+        with self.module.function("serve", pool=PTR, record=PTR) as f:
+            number = call_at(f, self.c_function(f, "syscall"), [self.get(f, "gettid")], I64, fixed=1)
+            assert number is not None
+            atomic_store(f, number, RECORD.address(f, f.args["record"], "thread"))
+            with repeat(f) as turns:
+                seen = atomic_load(f, I32, self.at(f, "epoch"))
+                turns.leave_when(f.compare("ne", self.get(f, "stop"), 0))
+                f.call("take_part", *f.args.values())
+                f.call("await_epoch", *f.args.values(), seen)
 
     def worker(self) -> None:
         with self.module.function("worker", exported=True, record=PTR) as f:
