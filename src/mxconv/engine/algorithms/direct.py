@@ -216,6 +216,8 @@ class Direct:
         group_block = max(1, min(64, p.groups * others // (6 * threads)))
         group_block = min(group_block, p.groups)
         group_blocks = -(-p.groups // group_block)
+        run_tasks = others * group_blocks
+        threads = max(1, min(threads, run_tasks))
         row_groups = -(-roles.rows // tile.mr)
         row_tile = choose_row_tile(roles, target, lanes, cut.block)
         overhang = (tile.nv + 1) * lanes
@@ -253,7 +255,7 @@ class Direct:
             "group_block": group_block,
             "group_blocks": group_blocks,
             "blocks": blocks,
-            "run_tasks": others * group_blocks,
+            "run_tasks": run_tasks,
             "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step // step,
             "c_row": cut.vectors * lanes,
             "c_phase": c_phase,
@@ -268,7 +270,7 @@ class Direct:
             algorithm=self.name,
             blocks={"pixels": blocks, "channels": row_groups, "reduction": -(-products // chain)},
             threads=threads,
-            steps=(Step("run", job_at(module.address("run")), values["run_tasks"]),),
+            steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
             addresses={"src": roles.src, "dst": roles.dst, **SLOTS},

@@ -88,6 +88,8 @@ class DirectWeight:
         boxes = p.batch * blocks
         slices = max(1, min(SLICES >> thrift, boxes, PARTIAL_BYTES // max(1, partial_size * p.groups * size)))
         slice_boxes = -(-boxes // slices)
+        run_tasks = slices * p.groups
+        threads = max(1, min(threads, run_tasks))
 
         scratch = Ledger()
         heads = len(STATE_NAMES) + len(staging.STATE)
@@ -113,7 +115,7 @@ class DirectWeight:
             "boxes": boxes,
             "slices": slices,
             "slice_boxes": slice_boxes,
-            "run_tasks": slices * p.groups,
+            "run_tasks": run_tasks,
             "panels_of_rows": panels,
             "pair_groups": pair_groups,
             "partial_size": partial_size,
@@ -130,7 +132,7 @@ class DirectWeight:
             blocks={"pixels": blocks, "channels": panels, "reduction": boxes},
             threads=threads,
             steps=(
-                Step("run", job_at(module.address("run")), values["run_tasks"]),
+                Step("run", job_at(module.address("run")), run_tasks),
                 Step("add_slices", job_at(module.address("add_slices")), values["add_tasks"]),
             ),
             layout=LAYOUT,

@@ -92,6 +92,8 @@ class ImplicitGemm:
 
         size = numbers.computed.itemsize * numbers.parts
         threads = threads if p.products >= config.get("parallel_threshold") else 1
+        run_tasks = p.batch * p.groups * roles.phases * row_blocks * pixel_blocks
+        threads = max(1, min(threads, run_tasks))
         block_pixels = panels_in_use * nr
         vectors = block_pixels // lanes
         scratch = Ledger()
@@ -118,7 +120,7 @@ class ImplicitGemm:
             "block_row_groups": block_rows,
             "row_blocks": row_blocks,
             "pixel_blocks": pixel_blocks,
-            "run_tasks": p.batch * p.groups * roles.phases * row_blocks * pixel_blocks,
+            "run_tasks": run_tasks,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
             "block_pixels": block_pixels,
@@ -133,7 +135,7 @@ class ImplicitGemm:
             algorithm=self.name,
             blocks={"pixels": pixel_blocks, "channels": row_blocks, "reduction": chunks},
             threads=threads,
-            steps=(Step("run", job_at(module.address("run")), values["run_tasks"]),),
+            steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
             addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
