@@ -22,8 +22,10 @@ class Fault:
     original: str
     mutated: str
     algorithm: str = ""
-    """The only algorithm that the problems may use; empty: all."""
+    """The algorithms that the problems may use, separated by commas; empty: all."""
 
+
+GEMM = "implicit_gemm,direct_weight"
 
 FAULTS: dict[str, Fault] = {
     # geometry
@@ -44,8 +46,8 @@ FAULTS: dict[str, Fault] = {
     "stride of the wrong axis": Fault('"src_stride": roles.src_strides[a]', '"src_stride": roles.src_strides[a - 1]'),
     "step of the destination": Fault('"dst_step": axis.dst_step', '"dst_step": axis.src_step'),
     "tap table: phases overlap": Fault(
-        "lists += (phase.origin, phase.count, first, len(phase.taps))",
-        "lists += (phase.origin, phase.count, max(0, first - 1), len(phase.taps))",
+        "(phase.origin, phase.count, first, len(phase.taps)",
+        "(phase.origin, phase.count, max(0, first - 1), len(phase.taps)",
     ),
     "extent: one sample too many is read": Fault(
         '"extent": roles.src_spatial[a]', '"extent": roles.src_spatial[a] + 1'
@@ -67,7 +69,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "tail rows: one weight too many is read": Fault("rows - first > i, place", "rows - first >= i, place"),
     "in place: one vector too many is read": Fault(
-        "(pixels - first) // self.nr * in_place", "(pixels - first + (self.nr - 1)) // self.nr * in_place"
+        "(pixels - first) // self.nr * in_place", "(pixels - first + (self.nr - 1)) // self.nr * in_place", GEMM
     ),
     "chunks: the last one is not shortened": Fault(
         "c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)\n                        k =",
@@ -77,9 +79,9 @@ FAULTS: dict[str, Fault] = {
         "f.when(first_chunk.get().equals(1)),", "f.when(first_chunk.get().equals(2)),"
     ),
     "segments: more than there is room for": Fault(
-        "few = (count.get() <= SEGMENTS)", "few = (count.get() <= 4 * SEGMENTS)"
+        "few = (count.get() <= SEGMENTS)", "few = (count.get() <= 4 * SEGMENTS)", GEMM
     ),
-    "segments: stride 2 reads the wrong half": Fault("half * lanes // 2 + i // 2", "i // 2"),
+    "segments: stride 2 reads the wrong half": Fault("half * lanes // 2 + i // 2", "i // 2", GEMM),
     "epilogue: the bias of another block": Fault(
         "f.offset(bias, (group * rows + row_0) * parts", "f.offset(bias, (group * rows) * parts"
     ),
@@ -90,10 +92,10 @@ FAULTS: dict[str, Fault] = {
     ),
     "staging: the end of a box": Fault("length = f.smaller(block, count - start)", "length = block"),
     "staging: a phase is overwritten": Fault("size.set(size.get() + self.lanes)", "size.set(size.get())"),
-    "offsets: in another order than the weight": Fault("table, t * channels + c)", "table, c * taps + t)"),
+    "offsets: in another order than the weight": Fault("t * channels + c)", "c * taps + t)"),
     "chain: the last one is too long": Fault("length = f.smaller(total - k, chain)", "length = chain"),
     "tail mask: one pixel beyond the row is stored": Fault(
-        "tail = f.lane_numbers(lanes) < f.splat(", "tail = f.lane_numbers(lanes) <= f.splat("
+        "f.lane_numbers(lanes) < f.splat(columns - at, lanes)", "f.lane_numbers(lanes) <= f.splat(columns - at, lanes)"
     ),
     "step of the lanes of the destination": Fault(
         "roles.dst_strides[-1] * roles.axes[-1].dst_step", "roles.dst_strides[-1]"
