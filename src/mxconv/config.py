@@ -10,10 +10,11 @@ A knob's value is looked up in this order: an `override` block around the call, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from .errors import ParamError
@@ -51,7 +52,7 @@ KNOBS: dict[str, Knob] = {
         Knob("target", "MXCONV_TARGET", str, "native", "CPU to compile for: native, avx512, avx2 or x86-64"),
         Knob("num_threads", "MXCONV_NUM_THREADS", _count, None, "threads of one call; unset: the CPUs that we may use"),
         Knob("spin_us", "MXCONV_SPIN_US", _whole, 100,
-             "microseconds that a thread without work waits for more before it sleeps; read when threads start"),
+             "microseconds that a worker without a job spins before it sleeps; read when threads start"),
         Knob("pool", "MXCONV_POOL", str, "native",
              "native or portable (threads that Python starts); read when threads start"),
         Knob("pack_cache_mb", "MXCONV_PACK_CACHE_MB", _whole, 256,
@@ -68,6 +69,11 @@ KNOBS: dict[str, Knob] = {
     )
 }  # fmt: skip
 
+# A call asks for several knobs, of which the environment has none as a rule; os.environ takes a microsecond to say so,
+# the dictionary that it stands upon a twentieth of that.
+_environment: Container[Any] = getattr(os.environ, "_data", os.environ)
+_environment_key = cache(getattr(os.environ, "encodekey", str))
+
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("mxconv_overrides", default=None)
 
 
@@ -80,6 +86,8 @@ def get(name: str) -> Any:
     if overrides is not None and name in overrides:
         return overrides[name]
     knob = KNOBS[name]
+    if _environment_key(knob.environment) not in _environment:
+        return knob.default
     text = os.environ.get(knob.environment)
     if not text:
         return knob.default
