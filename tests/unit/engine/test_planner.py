@@ -13,7 +13,7 @@ from mxconv.engine.algorithms import ALGORITHMS, Verdict
 from mxconv.engine.execute import convolve
 from mxconv.engine.plan import Plan
 from mxconv.engine.problem import ConvProblem
-from mxconv.errors import UnsupportedError
+from mxconv.errors import ParamError, UnsupportedError
 from mxconv.jit.target import Target, current
 
 from .conftest import how, small_integers
@@ -130,6 +130,27 @@ def test_implicit_gemm_applies_to_both_data_directions_and_says_why_not_to_the_o
     ):
         verdict = gemm.applicable(ConvProblem.parse(f"{direction} complex64 c2->2 i5x5x5x5 k2x2x2x2"), current())
         assert verdict == Verdict(not reason, reason)
+
+
+def test_the_setting_algorithms_leaves_those_that_it_names_in_the_order_of_the_table(plans):
+    usual = planner.make_plan(P)
+    for names in ("scratch_free", " scratch_free", "scratch_free,direct_weight"):
+        with config.override(algorithms=names):
+            assert planner.make_plan(P).algorithm == "scratch_free"
+    with config.override(algorithms="scratch_free,implicit_gemm"):
+        assert planner.make_plan(P).algorithm == "implicit_gemm"
+    assert planner.make_plan(P) is usual
+    with config.override(algorithms="direct_weight"), pytest.raises(UnsupportedError, match="direct_weight: direction"):
+        planner.make_plan(P)
+
+
+@pytest.mark.parametrize("names", ["winograf", "implicit_gemm,", "direct;implicit_gemm"])
+def test_an_algorithm_that_nobody_knows_is_refused(names):
+    with config.override(algorithms=names), pytest.raises(ParamError) as caught:
+        planner.make_plan(P)
+    assert f"MXCONV_ALGORITHMS) is {names!r}" in str(caught.value)
+    assert "expected a comma list of direct, implicit_gemm" in str(caught.value)
+    assert caught.value.expected == tuple(algorithm.name for algorithm in ALGORITHMS)
 
 
 def test_names_of_algorithms_are_their_own():

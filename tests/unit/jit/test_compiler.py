@@ -36,6 +36,8 @@ PROBLEMS = [
     "forward {dtype} n1 g1 c4->{rows} i20x40 k3x3 p1x1",
     "backward_data {dtype} n1 g1 c{rows}->4 i20x40 k3x3 s2x2",
     "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3",
+]
+MORE_PROBLEMS = [
     # scratch_free reads lanes two apart, gathers them, and has depthwise tiles and lanes of channels
     "forward {dtype} n1 g{rows} c{rows}->{rows} i20x90 k3x3 s2x2",
     "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3 s1x3",
@@ -69,9 +71,9 @@ def bundles(monkeypatch):
             if hasattr(function, "cache_clear"):  # neither find what was compiled before nor keep what is not
                 monkeypatch.setattr(module, name, function.__wrapped__)
 
-    def collect(target: Target, dtype: str, rows: Sequence[int]) -> dict[str, str]:
+    def collect(target: Target, dtype: str, rows: Sequence[int], problems: Sequence[str] = PROBLEMS) -> dict[str, str]:
         found.clear()
-        for line, n in itertools.product(PROBLEMS, rows):
+        for line, n in itertools.product(problems, rows):
             p = ConvProblem.parse(line.format(dtype=dtype, rows=n))
             for algorithm in ALGORITHMS:
                 if algorithm.applicable(p, target).accepted:
@@ -139,7 +141,7 @@ def test_kernels_of_every_tile_ask_for_no_symbols(bundles, target, dtype):
     texts: set[str] = set()
     for pixels in (1, 2 * target.vector_bytes, None):
         with config.override(block_pixels=pixels):
-            texts |= set(bundles(target, dtype, (1, 2, 4, 8, 64)).values())
+            texts |= set(bundles(target, dtype, (1, 2, 4, 8, 64), PROBLEMS + MORE_PROBLEMS).values())
     for text in texts:
         assert undefined_symbols(as_elf(text, target)) <= ALLOWED
 
