@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from .. import config
 from ..jit import compiler
 from ..jit import target as _target
 from ..jit.concurrency import host_architecture
-from ..jit.kernels.pool import MASK_WORDS, POOL, PULLABLE, RECORD, emit_borrow, emit_pool
+from ..jit.kernels.pool import MASK_WORDS, POOL, PULLABLE, RECORD, emit_pool
+from ..jit.kernels.portable_pool import emit_portable_pool
 from . import os_threads
 
 _JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 _DISPATCH = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 _HALT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _CONTROL = ctypes.CFUNCTYPE(ctypes.c_int64)
-_RUN_UNDER = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_STATE = ctypes.POINTER(ctypes.c_int32)
+_HELP = ctypes.CFUNCTYPE(None, _STATE, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+_CLOSE = ctypes.CFUNCTYPE(ctypes.c_int64, _STATE)
 
 
 class Job:
@@ -115,32 +119,45 @@ class PortablePool:
 
     def __init__(self) -> None:
         target = _target.current()
-        code = compiler.compile_module(emit_borrow(target, host_architecture()), target, f"borrow_{target.name}")
+        code = compiler.compile_module(
+            emit_portable_pool(target, host_architecture()), target, f"portable_pool_{target.name}"
+        )
         self._control = _CONTROL(code.address("control"))
-        self._run_under = _RUN_UNDER(code.address("run_under"))
+        self._help = _HELP(code.address("help"))
+        self._close = _CLOSE(code.address("close"))
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._size = 0
 
     def run(self, job: Job, block: int, workers: int) -> None:
-        control = self._control()
+        state, control = ctypes.c_int32(0), self._control()
         helpers: list[Future[None]] = []
-        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: no new threads
-            for worker in range(1, workers):
-                helpers.append(self._submit(workers - 1, control, job.address, block, worker))
-        job(block, 0)
-        # Whoever has not begun is not needed any more.
-        begun = [helper for helper in helpers if not helper.cancel()]
-        if begun:
-            wait(begun)
+        try:
+            with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: no new threads
+                for worker in range(1, workers):
+                    helpers.append(self._submit(workers - 1, state, control, job.address, block, worker))
+            job(block, 0)
+        finally:
+            self._end(state, helpers)
 
-    def _submit(self, size: int, *arguments: int) -> Future[None]:
+    def _end(self, state: ctypes.c_int32, helpers: Sequence[Future[None]]) -> None:
+        """Wait for those inside, come what may (Ctrl-C): they use the caller's memory. Nobody enters any more."""
+        try:
+            while self._close(state):
+                time.sleep(0)
+            for helper in helpers:
+                helper.cancel()
+        except BaseException:
+            self._end(state, ())
+            raise
+
+    def _submit(self, size: int, *arguments: object) -> Future[None]:
         with self._lock:
             if self._executor is None or self._size < size:
                 # An outgrown executor finishes what it has and ends by itself.
                 self._executor = ThreadPoolExecutor(size, thread_name_prefix="mxconv")
                 self._size = size
-            return self._executor.submit(self._run_under, *arguments)
+            return self._executor.submit(self._help, *arguments)
 
     def confine(self, cpus: Sequence[int]) -> None:
         """Nothing: elsewhere threads are not bound to CPUs."""

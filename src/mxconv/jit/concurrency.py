@@ -122,3 +122,11 @@ def set_float_control(f: Function, control: Value, architecture: Architecture) -
 def null(f: Function) -> Value:
     """The address of nothing."""
     return Value(f, PTR, "null")
+
+
+def run_under(f: Function, architecture: Architecture, control: Value, job: Value, block: Value, worker: Value) -> None:
+    """Call job(block, worker) with a float control word, and then go back to this thread's own."""
+    own = float_control(f, architecture)
+    set_float_control(f, control, architecture)
+    call_at(f, job, [block, worker])
+    set_float_control(f, own, architecture)

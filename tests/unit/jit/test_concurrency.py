@@ -12,7 +12,8 @@ import pytest
 
 from mxconv.jit import concurrency as c
 from mxconv.jit.ir import F64, I32, I64, PTR, Module
-from mxconv.jit.kernels.pool import emit_borrow, emit_pool
+from mxconv.jit.kernels.pool import emit_pool
+from mxconv.jit.kernels.portable_pool import emit_portable_pool
 
 from .conftest import loaded
 
@@ -120,7 +121,7 @@ def test_the_control_word_flushes_and_comes_back(compiled):
     assert out.tolist() == [0, 5e-311]
 
 
-@pytest.mark.parametrize("emit", [emit_pool, emit_borrow])
+@pytest.mark.parametrize("emit", [emit_pool, emit_portable_pool])
 @pytest.mark.parametrize(
     ("architecture", "triple"), [("x86_64", "x86_64-linux-gnu"), ("aarch64", "aarch64-linux-gnu"), ("other", None)]
 )

@@ -27,7 +27,7 @@ from ..concurrency import (
     null,
     pause,
     repeat,
-    set_float_control,
+    run_under,
 )
 from ..ir import I1, I32, I64, PTR, Function, Module, Value
 from ..target import Target
@@ -36,7 +36,7 @@ from .blocks import Layout
 MASK_WORDS = 16
 """64-bit words of a set of CPUs; on a machine with more CPUs workers stay where they are."""
 _LINE = 16  # slots: 128 bytes, as CPUs fetch cache lines in pairs
-_CLOSED, _SLEEPING, _ONE_INSIDE = 1, 2, 4
+CLOSED, SLEEPING, ONE_INSIDE = 1, 2, 4
 _WAIT, _WAKE = 128 + 9, 128 + 10  # FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET, both FUTEX_PRIVATE
 _CHECK_EVERY = 32  # pauses between two looks at the clock
 _PATIENCE_NS = 20_000  # what a caller waits before it looks whether a worker runs, and how long it looks
@@ -94,25 +94,6 @@ def emit_pool(target: Target, architecture: Architecture) -> str:
     return module.text()
 
 
-def emit_borrow(target: Target, architecture: Architecture) -> str:
-    """Exported: `control()`, this thread's float control word; `run_under(control, job, block, worker)`."""
-    module = Module(target)
-    with module.function("control", exported=True) as f:
-        f.give(float_control(f, architecture))
-    with module.function("run_under", exported=True, control=I64, job=PTR, block=PTR, worker=I64) as f:
-        _run_under(f, architecture, **f.args)
-    return module.text()
-
-
-def _run_under(
-    f: Function, architecture: Architecture, control: Value, job: Value, block: Value, worker: Value
-) -> None:
-    own = float_control(f, architecture)
-    set_float_control(f, control, architecture)
-    call_at(f, job, [block, worker])
-    set_float_control(f, own, architecture)
-
-
 class _Emitter:
     """One method a function; each appends it to the module."""
 
@@ -140,7 +121,8 @@ class _Emitter:
     def on_callers_cpu(self) -> None:
         """on_callers_cpu(pool) -> i1"""
         with self.module.function("on_callers_cpu", pool=PTR) as f:
-            f.give(self.here(f).equals(self.get(f, "caller_cpu")))
+            here = self.here(f)
+            f.give(here.equals(self.get(f, "caller_cpu")) & (here >= 0))
 
     def here(self, f: Function) -> Value:
         cpu = call_at(f, self.c_function(f, "sched_getcpu"), [], I32)
@@ -148,9 +130,9 @@ class _Emitter:
         return f.cast("sext", cpu, I64)
 
     def now(self) -> None:
-        """now(pool, clock) -> i64, in nanoseconds"""
+        """now(pool, clock) -> i64, in nanoseconds; 0 where the system does not tell"""
         with self.module.function("now", pool=PTR, clock=I32) as f:
-            time = Value(f, PTR, f.variable(I64.of(2)).ref)
+            time = Value(f, PTR, f.variable(I64.of(2), 0).ref)
             call_at(f, self.c_function(f, "clock_gettime"), [f.args["clock"], time], I32)
             f.give(f.load(I64, time) * 1_000_000_000 + f.load(I64, time, 1))
 
@@ -192,10 +174,10 @@ class _Emitter:
                         clock = f.cast("trunc", ((number ^ -1) << 3) | 6, I32)  # of the CPU time of that thread
                         before = f.call_for(I64, "now", pool, clock)
                         with self.spinning(f, f.constant(_PATIENCE_NS, I64)) as spin:
-                            spin.leave_when(atomic_load(f, I32, state).below(_ONE_INSIDE))
+                            spin.leave_when(atomic_load(f, I32, state).below(ONE_INSIDE))
                         used = f.call_for(I64, "now", pool, clock) - before
-                        stands = f.compare("ne", atomic_load(f, I64, inside), 0) & (used < _PATIENCE_NS // 2)
-                        with f.when(stands):
+                        stands = (used < _PATIENCE_NS // 2) & f.compare("ne", before, 0)
+                        with f.when(stands & f.compare("ne", atomic_load(f, I64, inside), 0)):
                             atomic_store(f, f.constant(1, I64), RECORD.address(f, record, "pulled"))
                             f.call("pull", pool, number)
 
@@ -207,20 +189,20 @@ class _Emitter:
             (number,) = RECORD.read(f, record, "worker")
             with repeat(f) as attempt:
                 old = atomic_load(f, I32, state)
-                attempt.leave_when((old & _CLOSED).equals(_CLOSED))
+                attempt.leave_when((old & CLOSED).equals(CLOSED))
                 attempt.leave_when(self.get(f, "workers") <= number)
                 with f.when(f.call_for(I1, "on_callers_cpu", pool) & (number < self.get(f, "cpus"))):
                     f.call("move_away", pool, record)
-                entered = exchange_if(f, state, old, old + _ONE_INSIDE)
+                entered = exchange_if(f, state, old, old + ONE_INSIDE)
                 with f.when(entered):
                     # Only now is the job sure to stay as it is; it may be another one than a moment ago.
                     with f.when(number < self.get(f, "workers")):
                         atomic_store(f, f.constant(1, I64), inside)
                         job, block = (POOL.pointer(f, pool, name) for name in ("job", "block"))
-                        _run_under(f, self.architecture, self.get(f, "control"), job, block, number)
+                        run_under(f, self.architecture, self.get(f, "control"), job, block, number)
                         atomic_store(f, f.constant(0, I64), inside)
-                    old = atomic_update(f, "sub", state, f.constant(_ONE_INSIDE, I32), "acq_rel")
-                    with f.when(old.equals(_ONE_INSIDE | _SLEEPING | _CLOSED)):
+                    old = atomic_update(f, "sub", state, f.constant(ONE_INSIDE, I32), "acq_rel")
+                    with f.when(old.equals(ONE_INSIDE | SLEEPING | CLOSED)):
                         f.call("futex", pool, state, _WAKE, 1, 1)
                     with f.when(f.compare("ne", atomic_load(f, I64, pulled, "monotonic"), 0)):
                         atomic_store(f, f.constant(0, I64), pulled, "monotonic")
@@ -247,13 +229,13 @@ class _Emitter:
         with self.module.function("await_workers", pool=PTR) as f:
             pool, state = f.args["pool"], self.at(f, "state")
             with self.spinning(f, f.constant(_PATIENCE_NS, I64)) as spin:
-                spin.leave_when(atomic_load(f, I32, state).below(_ONE_INSIDE))
-            with f.when(atomic_load(f, I32, state) >= _ONE_INSIDE):
+                spin.leave_when(atomic_load(f, I32, state).below(ONE_INSIDE))
+            with f.when(atomic_load(f, I32, state) >= ONE_INSIDE):
                 f.call("pull_those_that_stand", pool)
             with repeat(f) as naps:
-                old = atomic_update(f, "or", state, f.constant(_SLEEPING, I32), "acq_rel")
-                naps.leave_when(old.below(_ONE_INSIDE))
-                f.call("futex", pool, state, _WAIT, f.cast("zext", old | _SLEEPING, I64), 1)
+                old = atomic_update(f, "or", state, f.constant(SLEEPING, I32), "acq_rel")
+                naps.leave_when(old.below(ONE_INSIDE))
+                f.call("futex", pool, state, _WAIT, f.cast("zext", old | SLEEPING, I64), 1)
 
     @contextmanager
     def spinning(self, f: Function, span: Value, *, but_not_beside_the_caller: bool = False) -> Iterator[Repeat]:
@@ -310,7 +292,7 @@ class _Emitter:
                     asked = (f.constant(1, I64) << f.smaller(f.args["workers"] - 1, 32)) - 1
                     f.call("futex", pool, self.at(f, "epoch"), _WAKE, 0x7FFFFFFF, asked)
                 call_at(f, f.args["job"], [f.args["block"], f.constant(0, I64)])
-                atomic_update(f, "or", state, f.constant(_CLOSED, I32), "acq_rel")
+                atomic_update(f, "or", state, f.constant(CLOSED, I32), "acq_rel")
                 f.call("await_workers", pool)
                 atomic_store(f, f.constant(0, I64), self.at(f, "lock"))
             with f.when(ours ^ 1):
