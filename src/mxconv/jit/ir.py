@@ -301,6 +301,11 @@ class Function:
         short = Type(f"i{lanes}")
         return self.emit(I1.of(lanes), f"bitcast {short} {self.cast('trunc', bits, short).ref} to <{lanes} x i1>")
 
+    def is_full(self, mask: Value) -> Value:
+        """Whether a mask names every lane."""
+        bits = Type(f"i{mask.type.lanes}")
+        return self.emit(bits, f"bitcast {mask.type} {mask.ref} to {bits}").equals(-1)
+
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """Lanes picked from two vectors, numbered through a and then b."""
         picks = ", ".join(f"i32 {i}" for i in lanes)

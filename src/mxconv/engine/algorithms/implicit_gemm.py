@@ -13,7 +13,7 @@ from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
 from ...jit.kernels.gemm import choose_tile
-from ...jit.kernels.implicit_gemm import ARGS, FLAGS, SEGMENT_ROW, SEGMENTS, Spec, emit_implicit_gemm
+from ...jit.kernels.implicit_gemm import ARGS, FLAGS, SEGMENT_ROW, SEGMENTS, STATE, Spec, emit_implicit_gemm
 from ...jit.numbers import Numbers
 from ...jit.target import Target
 from ..plan import Plan, Step
@@ -97,7 +97,7 @@ class ImplicitGemm:
         block_pixels = panels_in_use * nr
         vectors = block_pixels // lanes
         scratch = Ledger()
-        scratch.book("state", 8 * (len(STATE_NAMES) + p.rank * len(AXIS_STATE_NAMES)))
+        scratch.book("state", 8 * (len(STATE_NAMES) + len(STATE) + p.rank * len(AXIS_STATE_NAMES)))
         for name, bytes_ in (
             ("at_coords", 8 * p.rank * block_pixels),
             ("at_src", 8 * block_pixels),

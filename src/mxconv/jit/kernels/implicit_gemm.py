@@ -36,6 +36,8 @@ FLAGS = Layout(("segments", "dst_near"))
 SEGMENTS = 4
 SEGMENT_ROW = 2
 
+STATE = ("plain",)
+"""How many vectors, from the first on, are whole and have neighbouring lanes in the destination (0 for complex)."""
 NOWHERE = 1 << 62
 """A coordinate that is outside every image: where lanes beyond the last pixel read."""
 
@@ -59,7 +61,7 @@ def emit_implicit_gemm(spec: Spec, target: Target) -> str:
 
 class _Bundle(Correlation):
     def __init__(self, spec: Spec, target: Target) -> None:
-        super().__init__(spec.dtype, spec.tile, target, ARGS)
+        super().__init__(spec.dtype, spec.tile, target, ARGS, STATE)
         self.emit_locate_pixels()
         self.emit_pack_source()
         for width in self.tile.widths:
@@ -80,7 +82,7 @@ class _Bundle(Correlation):
             coords = self.section(f, args, state, "at_coords")
             src, dst, flags = (self.section(f, args, state, n) for n in ("at_src", "at_dst", "at_flags"))
             all_segments = self.section(f, args, state, "at_segments")
-            last_src, last_dst, count, dst_near, bits = (f.variable(I64, 0) for _ in range(5))
+            last_src, last_dst, count, dst_near, bits, plain = (f.variable(I64, 0) for _ in range(6))
             with f.loop(0, f.args["vectors"]) as v:
                 segments = f.offset(all_segments, v * (SEGMENTS * SEGMENT_ROW), I64)
                 count.set(0)
@@ -113,6 +115,10 @@ class _Bundle(Correlation):
                 row = f.offset(flags, v * len(FLAGS), I64)
                 f.store(f.select(few, count.get(), 0), row, FLAGS.index["segments"])
                 f.store(dst_near.get(), row, FLAGS.index["dst_near"])
+                whole = f.args["first"] + (v + 1) * self.lanes <= pixels
+                with f.when(plain.get().equals(v) & dst_near.get().equals(1) & whole):
+                    plain.set(v + 1)
+            f.store(plain.get() if self.numbers.parts == 1 else f.constant(0, I64), state, self.state.index["plain"])
 
     @property
     def most_lane_step(self) -> int:
@@ -209,9 +215,13 @@ class _Bundle(Correlation):
             mask = inside & f.mask_of_bits(f.load(I64, row, 1), lanes)
             # The first segment also clears the other lanes; later ones leave them alone.
             fills = f.select(n.equals(0), f.constant(-1, mask.type), mask)
-            with f.when(lane_step.equals(1)) as by_two, f.loop(0, channels) as c:
-                value = f.masked_load(stored, f.offset(start, c * src_channel, numbers.stored), mask)
-                f.masked_store(numbers.widen(f, value), f.offset(to, c * self.nr, numbers.computed), fills)
+            with f.when(lane_step.equals(1)) as by_two:
+                with f.when(f.is_full(mask)) as partly, f.loop(0, channels) as c:
+                    value = f.load(stored, start, c * src_channel)
+                    f.store(numbers.widen(f, value), to, c * self.nr, aligned=True)
+                with partly, f.loop(0, channels) as c:
+                    value = f.masked_load(stored, f.offset(start, c * src_channel, numbers.stored), mask)
+                    f.masked_store(numbers.widen(f, value), f.offset(to, c * self.nr, numbers.computed), fills)
             with by_two:
                 halves = self.spread_by_two(f, mask)
                 with f.loop(0, channels) as c:
@@ -247,19 +257,12 @@ class _Bundle(Correlation):
 
     def emit_finish(self) -> None:
         """Add the bias to a block of finished sums, narrow them and store them."""
-        numbers, lanes, parts, nv, mr = (
-            self.numbers,
-            self.lanes,
-            self.numbers.parts,
-            self.tile.nv,
-            self.tile.mr,
-        )
-        indices = I64.of(lanes)
+        numbers, lanes, parts, nv, mr = self.numbers, self.lanes, self.numbers.parts, self.tile.nv, self.tile.mr
         with self.module.function(
             "finish", args=PTR, state=PTR, result=PTR, bias=PTR, first=I64, rows=I64, panels=I64
         ) as f:
             args, state, panels = f.args["args"], f.args["state"], f.args["panels"]
-            (pixels,) = self.state.read(f, state, "pixels")
+            pixels, plain = self.state.read(f, state, "pixels", "plain")
             (dst_channel,) = self.args.read(f, args, "dst_channel")
             offsets, flags, c = (self.section(f, args, state, n) for n in ("at_dst", "at_flags", "at_c"))
             has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
@@ -271,27 +274,33 @@ class _Bundle(Correlation):
                 with otherwise:
                     for p in range(parts):
                         shift[p].set(0)
+                bias = [f.splat(s.get(), lanes) for s in shift]
                 channel = f.offset(f.args["result"], m * (dst_channel * parts), numbers.result)
                 tiles = f.offset(c, ((m // mr) * panels * mr + m % mr) * (parts * self.nr), numbers.computed)
-                with f.loop(0, panels * nv) as v:
-                    mask = f.lane_numbers(lanes) < f.splat(pixels - f.args["first"] - v * lanes, lanes)
+
+                def value(v: Value, p: int, tiles: Value = tiles, bias: list[Value] = bias) -> Value:
+                    """Vector v of row m, as the result stores it."""
                     at = f.offset(tiles, (v // nv) * (mr * parts * self.nr) + (v % nv) * lanes, numbers.computed)
-                    index = f.load(indices, offsets, v * lanes, aligned=True)
-                    results = []
-                    for p in range(parts):
-                        total = f.load(self.vector, at, p * self.nr, aligned=True)
-                        results.append(numbers.narrow(f, total + f.splat(shift[p].get(), lanes)))
-                    type_ = results[0].type
+                    return numbers.narrow(f, f.load(self.vector, at, p * self.nr, aligned=True) + bias[p])
+
+                if parts == 1:
+                    with f.loop(0, plain) as v:
+                        f.store(value(v, 0), channel, f.load(I64, offsets, v * lanes))
+                with f.loop(plain, panels * nv) as v:
+                    mask = f.lane_numbers(lanes) < f.splat(pixels - f.args["first"] - v * lanes, lanes)
+                    index = f.load(I64.of(lanes), offsets, v * lanes, aligned=True)
                     if parts == 1:
                         (dst_near,) = FLAGS.read(f, f.offset(flags, v * len(FLAGS), I64), "dst_near")
+                        result = value(v, 0)
                         with f.when(dst_near.equals(1)) as otherwise:
                             start = f.load(I64, offsets, v * lanes)
-                            f.masked_store(results[0], f.offset(channel, start, type_), mask)
+                            f.masked_store(result, f.offset(channel, start, result.type), mask)
                         with otherwise:
-                            f.scatter(results[0], f.offset(channel, index, type_), mask)
+                            f.scatter(result, f.offset(channel, index, result.type), mask)
                     else:
                         for p in range(parts):
-                            f.scatter(results[p], f.offset(channel, index * parts + p, type_), mask)
+                            part = value(v, p)
+                            f.scatter(part, f.offset(channel, index * parts + p, part.type), mask)
 
     def emit_run(self) -> None:
         numbers, parts, mr = self.numbers, self.numbers.parts, self.tile.mr
