@@ -17,8 +17,9 @@ _QUOTA_SECONDS = 10.0
 class _Known(threading.local):
     """What this thread has looked up. Linux gives every thread an affinity of its own."""
 
-    affinity: tuple[int, ...] = ()
-    affinity_until = 0.0
+    cpus: tuple[int, ...] = ()
+    count = 1
+    until = 0.0
 
 
 class _Quota:
@@ -33,23 +34,27 @@ _known = _Known()
 
 def affinity() -> tuple[int, ...]:
     """The CPUs that the calling thread may run on, as it was a moment ago; where there is no such thing, all."""
-    now = time.monotonic()
-    if now >= _known.affinity_until:
-        if hasattr(os, "sched_getaffinity"):
-            _known.affinity = tuple(sorted(os.sched_getaffinity(0)))
-        else:
-            _known.affinity = tuple(range(os.cpu_count() or 1))
-        _known.affinity_until = now + _AFFINITY_SECONDS
-    return _known.affinity
+    if time.monotonic() >= _known.until:
+        _look()
+    return _known.cpus
 
 
 def usable_cpus() -> int:
     """How many CPUs' worth of time the calling thread and its helpers can have; a broken quota counts as a whole."""
+    if time.monotonic() >= _known.until:
+        _look()
+    return _known.count
+
+
+def _look() -> None:
     now = time.monotonic()
     if now >= _Quota.until:
         _Quota.cpus = cgroup_quota()
         _Quota.until = now + _QUOTA_SECONDS
-    return max(1, math.ceil(min(len(affinity()), _Quota.cpus)))
+    has_affinity = hasattr(os, "sched_getaffinity")
+    _known.cpus = tuple(sorted(os.sched_getaffinity(0))) if has_affinity else tuple(range(os.cpu_count() or 1))
+    _known.count = max(1, math.ceil(min(len(_known.cpus), _Quota.cpus)))
+    _known.until = now + _AFFINITY_SECONDS
 
 
 def cgroup_quota(proc: Path = Path("/proc/self")) -> float:
