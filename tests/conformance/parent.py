@@ -54,7 +54,8 @@ class Outcome:
             if "algorithm" in record:
                 counter["algorithm", record["algorithm"]] += 1
             for name in record.get("kernels", ()):
-                counter["kernel", re.sub(r"\d+", "N", name.replace(case.problem.dtype, "T"))] += 1
+                for variant in re.findall(r"\d([a-z]+)(?=_|$)", name):  # direct_float32_1x2_4rows_3taps_avx2
+                    counter["kernel", f"{record['algorithm']} {variant}"] += 1
         return counter
 
     def share_of_blocked(self) -> float:
