@@ -134,7 +134,7 @@ def candidates(most: int, limit: int | None) -> Iterator[int]:
     yield 1
 
 
-def choose_cut(roles: Roles, numbers: Numbers, lanes: int, threads: int, samples: int, thrift: int) -> Cut:
+def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int, thrift: int) -> Cut:
     """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
     most = [max((p.count for p in axis.phases), default=0) for axis in roles.axes]
     limit = config.get("block_pixels")
@@ -152,7 +152,9 @@ def choose_cut(roles: Roles, numbers: Numbers, lanes: int, threads: int, samples
         if cut.box.staged * size > staged_bytes and any(n > 1 for n in sizes):
             continue
         tasks = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
-        work = 2.5 * cut.box.staged / lanes + cut.runs * cut.vectors * tap_work + 100
+        # A tile that is narrower than the others loads more for each product.
+        vectors = cut.vectors + 0.5 * (cut.vectors % nv)
+        work = 2.5 * cut.box.staged / lanes + cut.runs * vectors * tap_work + 100
         cost = work * -(-tasks // threads)
         if best is None or cost < best[0]:
             best = cost, cut
@@ -209,7 +211,7 @@ class Direct:
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         threads = threads if p.products >= config.get("parallel_threshold") else 1
         step = interleave_of(roles)
-        cut = choose_cut(roles, numbers, lanes, threads, p.batch * p.groups, thrift)
+        cut = choose_cut(roles, numbers, lanes, tile.nv, threads, p.batch * p.groups, thrift)
         most = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
         blocks = math.prod(-(-n // b) for n, b in zip(most, cut.block, strict=True))
         others = p.batch * (roles.phases // step) * blocks

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
-from ... import config
+from ... import config, geometry
 from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
@@ -52,6 +53,30 @@ def box_of(roles: Roles, most: int) -> tuple[int, ...]:
     return tuple(reversed(block))
 
 
+def _fewer_rows(roles: Roles) -> Roles:
+    """The same sums with x and dy exchanged where they are symmetric (1x1, stride 1, no pad) and x has fewer channels.
+
+    The array in lanes is transposed, the other one only copied; so the smaller one belongs there.
+    """
+    is_symmetric = all(
+        axis.src_step == 1 and axis.phases[0].taps == (geometry.Tap(0, 0),) and axis.phases[0].count == extent
+        for axis, extent in zip(roles.axes, roles.src_spatial, strict=True)
+    )
+    if not is_symmetric or roles.rows <= roles.channels:
+        return roles
+    return replace(
+        roles,
+        src=roles.dst,
+        dst=roles.src,
+        rows=roles.channels,
+        channels=roles.rows,
+        w_row=roles.w_channel,
+        w_channel=roles.w_row,
+        src_strides=roles.dst_strides,
+        dst_strides=roles.src_strides,
+    )
+
+
 @functools.cache
 def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
     return compiler.compile_module(emit_direct_weight(spec, target), target, f"{spec.name}_{target.name}")
@@ -70,7 +95,7 @@ class DirectWeight:
         return ACCEPTED
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
-        p, roles = problem, with_row_axis(roles_of(problem))
+        p, roles = problem, with_row_axis(_fewer_rows(roles_of(problem)))
         numbers = Numbers.of(p.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
@@ -137,7 +162,7 @@ class DirectWeight:
             ),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": "x", "dst": "y", "w": "w", "partial": "partial", "scratch": "scratch"},
+            addresses={"src": roles.src, "dst": roles.dst, "w": "w", "partial": "partial", "scratch": "scratch"},
             ledger=ledger,
             keep=(tables, module),
         )
