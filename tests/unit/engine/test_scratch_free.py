@@ -12,7 +12,7 @@ from mxconv.dtypes import DTYPES
 from mxconv.engine import planner
 from mxconv.engine.algorithms import ALGORITHMS
 from mxconv.engine.algorithms.correlation import roles_of, with_row_axis
-from mxconv.engine.algorithms.scratch_free import choose_lane_axis
+from mxconv.engine.algorithms.scratch_free import choose_lane_axis, with_merged_axes
 from mxconv.engine.execute import convolve
 from mxconv.engine.problem import DIRECTIONS, ConvProblem
 from mxconv.jit.kernels.scratch_free import MOST_RANK
@@ -136,3 +136,19 @@ def test_the_axis_that_fills_lanes_is_taken():
     assert lane_axis("forward float32 c1->1 i9x40x9 k1x1x1") == 2
     assert lane_axis("forward float32 c1->1 i9x40x9 k1x1x1 x_strides(3240,3240,40,1,360)") == 1
     assert lane_axis("forward float32 c1->1 i40 k3") == 1, "behind the row axis that it is given"
+
+
+def merged(line: str) -> tuple[int, ...]:
+    return with_merged_axes(roles_of(ConvProblem.parse(line))).src_spatial
+
+
+def test_lines_without_taps_between_them_are_one():
+    assert merged("forward float32 c3->4 i5x6x7 k1x1x1") == (210,)
+    assert merged("backward_data float32 c3->4 i5x6x7 k1x1x1") == (210,)
+    assert merged("forward float32 c3->4 i5x6x7 k3x1x1") == (5, 42)
+    assert merged("forward float32 c3->4 i5x6x7 k1x1x3") == (30, 7)
+    assert merged("forward float32 c3->4 i5x6x7 k1x1x1 s1x2x1") == (5, 6, 7)
+    assert merged("forward float32 c3->4 i5x6x7 k1x1x1 p0x1:0x0") == (5, 6, 7)
+    assert merged("forward float32 c3->4 i6x7 k1x1 x_strides(168,56,8,1)") == (6, 7), "gaps between rows"
+    assert merged("forward float32 c3->4 i6x7 k1x1 y_strides(336,56,8,1)") == (6, 7)
+    assert merged("forward float32 c3->4 i6x7 k1x1 x_strides(126,1,21,3) y_strides(168,1,28,4)") == (42,)

@@ -10,7 +10,7 @@ import functools
 import math
 from dataclasses import replace
 
-from ... import config
+from ... import config, geometry
 from ...jit import compiler
 from ...jit.kernels import scratch_free as kernel
 from ...jit.kernels import scratch_free_weight as weight_kernel
@@ -34,6 +34,8 @@ CHAIN = 256
 """Products in one chain of additions."""
 UNIT_BYTES = 256 << 10
 """Weights that a task goes through for each of its tiles: they stay in a common L2 cache."""
+ALIAS_BYTES, ALIAS_ROWS = 4096, 12
+"""Weight rows so far apart share one set of an L1 cache, which has room for this many."""
 GATHER = 16
 """What a gathered vector costs, in loads."""
 
@@ -41,14 +43,14 @@ GATHER = 16
 def pixel_tiles(target: Target, parts: int) -> tuple[Tile, ...]:
     """Register tiles of result channels times vectors of pixels; a complex number takes two registers."""
     if target.registers >= 32:
-        return _tiles((24, 1), (8, 2), (4, 4), (1, 8)) if parts == 1 else _tiles((12, 1), (4, 2), (1, 4))
+        return _tiles((24, 1), (12, 2), (8, 2), (4, 4), (1, 8)) if parts == 1 else _tiles((12, 1), (4, 2), (1, 4))
     return _tiles((12, 1), (4, 2), (1, 6)) if parts == 1 else _tiles((4, 1), (1, 3))
 
 
 def weight_tiles(target: Target, parts: int) -> tuple[Tile, ...]:
     """Register tiles of result channels (or vectors of them) times source channels of the weight gradient."""
     if target.registers >= 32:
-        return _tiles((6, 4), (8, 1), (1, 8), (1, 1)) if parts == 1 else _tiles((3, 3), (4, 1), (1, 4), (1, 1))
+        return _tiles((6, 4), (8, 3), (8, 1), (1, 8), (1, 1)) if parts == 1 else _tiles((3, 3), (4, 1), (1, 4), (1, 1))
     return _tiles((4, 2), (6, 1), (1, 6), (1, 1)) if parts == 1 else _tiles((2, 2), (1, 1))
 
 
@@ -64,7 +66,7 @@ def choose_pixel_tile(
     def work(tile: Tile) -> int:
         rounds = -(-rows // tile.mr) * -(-vectors // tile.nv)
         loads = tile.mr + load * tile.nv * (tile.mr if own_sources else 1)
-        return rounds * (products * max(tile.mr * tile.nv, loads) + 4 * tile.mr * tile.nv + 100)
+        return rounds * (products * max(4 * tile.mr * tile.nv, 5 * loads) // 4 + 4 * tile.mr * tile.nv + 100)
 
     return min((tile for tile in tiles if tile.mr <= max(1, rows)), key=work)
 
@@ -77,6 +79,41 @@ def choose_weight_tile(tiles: tuple[Tile, ...], rows: int, channels: int) -> Til
         return rounds * (max(tile.mr * tile.nv, tile.mr + tile.nv) + 2)
 
     return min((t for t in tiles if t.mr <= max(1, rows) and t.nv <= max(1, channels)), key=work)
+
+
+def with_merged_axes(roles: Roles) -> Roles:
+    """The same correlation with fewer axes, where one follows the other in both arrays and has no taps but its own
+    position: the pixels of a 1x1 convolution become a single long line."""
+    merged: list[int] = []
+    extents, src, dst = list(roles.src_spatial), list(roles.src_strides), list(roles.dst_strides)
+    for a in reversed(range(len(extents))):
+        if (
+            merged
+            and _is_plain(roles.axes[a], extents[a])
+            and _is_plain(roles.axes[merged[0]], roles.src_spatial[merged[0]])
+        ):
+            inner = merged[0]
+            if src[a] == extents[inner] * src[inner] and dst[a] == extents[inner] * dst[inner]:
+                extents[inner] *= extents[a]
+                continue
+        merged.insert(0, a)
+    axes = tuple(
+        roles.axes[a] if extents[a] == roles.src_spatial[a] else geometry.forward_axis(extents[a], 1, 1, 1, 0)
+        for a in merged
+    )
+    return replace(
+        roles,
+        axes=axes,
+        src_spatial=tuple(extents[a] for a in merged),
+        src_strides=tuple(src[a] for a in merged),
+        dst_strides=tuple(dst[a] for a in merged),
+        w_strides=tuple(roles.w_strides[a] for a in merged),
+    )
+
+
+def _is_plain(axis: geometry.AxisPlan, extent: int) -> bool:
+    """Whether each position reads the source at itself, and only there."""
+    return axis == geometry.forward_axis(extent, 1, 1, 1, 0)
 
 
 def choose_lane_axis(roles: Roles, lanes: int, parts: int) -> int:
@@ -128,7 +165,7 @@ class ScratchFree:
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         numbers = Numbers.of(problem.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
-        roles = with_row_axis(roles_of(problem))
+        roles = with_row_axis(with_merged_axes(roles_of(problem)))
         roles = with_lane_axis(roles, choose_lane_axis(roles, lanes, numbers.parts))
         threads = threads if problem.products >= config.get("parallel_threshold") else 1
         make = self._plan_weight if problem.direction == "backward_weight" else self._plan_data
@@ -146,8 +183,11 @@ class ScratchFree:
         if own_sources:
             rows, groups = groups, 1
             common |= {"w_row": common["w_group"], "dst_channel": common["dst_group"], "src_row": common["src_group"]}
+        tiles = pixel_tiles(target, numbers.parts)
+        if common["w_row"] * numbers.dtype.itemsize % ALIAS_BYTES == 0:
+            tiles = tuple(tile for tile in tiles if tile.mr <= ALIAS_ROWS)
         tile = choose_pixel_tile(
-            pixel_tiles(target, numbers.parts),
+            tiles,
             min(rows, config.get("block_channels") or rows),
             max(1, vectors),
             roles.channels * roles.most_taps,
@@ -158,14 +198,14 @@ class ScratchFree:
 
         row_groups = -(-rows // tile.mr)
         units = groups * row_groups
-        tiles = math.prod(counts[:-1]) * -(-counts[-1] // (tile.nv * lanes))
+        tile_count = math.prod(counts[:-1]) * -(-counts[-1] // (tile.nv * lanes))
         size = tile.mr * roles.channels * roles.most_taps * numbers.dtype.itemsize
         unit_block = max(1, min(units, UNIT_BYTES // max(1, size), config.get("block_channels") or units))
         others = p.batch * roles.phases
         wanted = 8 * threads if threads > 1 else 1
-        tile_block = max(1, tiles * others * -(-units // unit_block) // wanted)
-        tile_block = max(1, min(tile_block, tiles, config.get("block_pixels") or tiles))
-        tile_blocks = -(-tiles // tile_block)
+        tile_block = max(1, tile_count * others * -(-units // unit_block) // wanted)
+        tile_block = max(1, min(tile_block, tile_count, config.get("block_pixels") or tile_count))
+        tile_blocks = -(-tile_count // tile_block)
         if tile_blocks * others < wanted:
             unit_block = max(1, min(unit_block, units * tile_blocks * others // wanted))
         unit_blocks = -(-units // unit_block)
@@ -192,7 +232,7 @@ class ScratchFree:
             problem=p,
             algorithm=self.name,
             blocks={
-                "pixels": tiles,
+                "pixels": tile_count,
                 "channels": row_groups,
                 "reduction": -(-roles.channels * roles.most_taps // chain),
             },
