@@ -57,7 +57,7 @@ KNOBS: dict[str, Knob] = {
              "native or portable (threads that Python starts); read when threads start"),
         Knob("pack_cache_mb", "MXCONV_PACK_CACHE_MB", _whole, 256,
              "MB of packed weights kept for later calls; 0 keeps none"),
-        Knob("log", "MXCONV_LOG", str, "", "'plan' prints one line for each plan that is made, to standard error"),
+        Knob("log", "MXCONV_LOG", str, "", "'plan' prints a line for each plan that is made, with the reasons, to standard error"),
         Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),
         Knob("algorithms", "MXCONV_ALGORITHMS", str, "",
              "comma list of the algorithms that may be used; unset: all"),

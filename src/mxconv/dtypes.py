@@ -72,6 +72,8 @@ def lookup(dtype: Any) -> DType | None:
     >>> lookup(bool) is None
     True
     """
+    if isinstance(dtype, np.dtype) and dtype in _BY_NUMPY:
+        return _BY_NUMPY[dtype]
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
     return _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..dtypes import lookup
+from ..dtypes import DTYPES, lookup
 from . import pack_cache, planner
 from .pack_cache import WeightIdentity
-from .problem import ConvProblem, Direction
+from .problem import ConvProblem, Direction, Ints
 
 Array = npt.NDArray[Any]
 
@@ -58,36 +59,22 @@ def convolve(
 
     Raises: WorkspaceError, if no algorithm fits in the workspace.
     """
-    dtype = lookup(first.dtype)
-    assert dtype is not None
-    inputs = [_readable(a) for a in (first, second)]
-    if bias is not None:
-        inputs.append(np.ascontiguousarray(_readable(bias)))
+    first, second = _readable(first), _readable(second)
     result = out
-    if not _is_plain(out) or 0 in out.strides or any(np.may_share_memory(out, a) for a in inputs):
+    if not _is_plain(out) or 0 in out.strides or np.may_share_memory(out, first) or np.may_share_memory(out, second):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
-    arrays = dict(zip(_ROLES[direction], (*inputs[:2], result), strict=True))
-    x, w, y = arrays["x"], arrays["w"], arrays["y"]
+    arrays = dict(zip(_ROLES[direction], (first, second, result), strict=True))
     if bias is not None:
-        arrays["bias"] = inputs[2]
-    problem = ConvProblem(
-        direction=direction,
-        dtype=dtype.name,
-        batch=x.shape[0],
-        groups=groups,
-        in_channels=x.shape[1],
-        out_channels=y.shape[1],
-        in_spatial=x.shape[2:],
-        out_spatial=y.shape[2:],
-        kernel=w.shape[2:],
-        stride=tuple(stride),
-        dilation=tuple(dilation),
-        pad_lo=tuple(pad_lo),
-        pad_hi=tuple(pad_hi),
-        x_strides=_element_strides(x),
-        w_strides=_element_strides(w),
-        y_strides=_element_strides(y),
-        epilogue=() if bias is None else ("bias",),
+        arrays["bias"] = np.ascontiguousarray(_readable(bias))
+        if result is out and np.may_share_memory(out, bias):
+            result = arrays[_ROLES[direction][2]] = np.empty(out.shape, out.dtype)
+    problem = _problem(
+        direction,
+        first.dtype,
+        tuple((array.shape, array.strides) for array in (first, second, result)),
+        (tuple(stride), tuple(dilation), tuple(pad_lo), tuple(pad_hi)),
+        groups,
+        () if bias is None else ("bias",),
     )
     plan = planner.make_plan(problem, workspace, weight)
     planner.record(plan)
@@ -100,6 +87,44 @@ def convolve(
             np.copyto(out, result)
 
 
+@functools.lru_cache(maxsize=2048)
+def _problem(
+    direction: Direction,
+    kind: np.dtype[Any],
+    views: tuple[tuple[Ints, Ints], ...],
+    axes: tuple[Ints, Ints, Ints, Ints],
+    groups: int,
+    epilogue: tuple[str, ...],
+) -> ConvProblem:
+    """The problem of arrays with these shapes and byte strides: what is given first and second, and the result."""
+    dtype = lookup(kind)
+    assert dtype is not None
+    sizes = (kind.itemsize, kind.itemsize, DTYPES[dtype.result].numpy.itemsize)
+    shapes, strides = {}, {}
+    for name, (shape, steps), size in zip(_ROLES[direction], views, sizes, strict=True):
+        shapes[name], strides[name] = shape, tuple(step // size for step in steps)
+    x, w, y = (shapes[name] for name in "xwy")
+    return ConvProblem(
+        direction=direction,
+        dtype=dtype.name,
+        batch=x[0],
+        groups=groups,
+        in_channels=x[1],
+        out_channels=y[1],
+        in_spatial=x[2:],
+        out_spatial=y[2:],
+        kernel=w[2:],
+        stride=axes[0],
+        dilation=axes[1],
+        pad_lo=axes[2],
+        pad_hi=axes[3],
+        x_strides=strides["x"],
+        w_strides=strides["w"],
+        y_strides=strides["y"],
+        epilogue=epilogue,
+    )
+
+
 def _is_plain(array: Array) -> bool:
     """Whether kernels can address the array: native byte order, aligned, strides of whole elements."""
     return bool(array.dtype.isnative and array.flags.aligned and not any(s % array.itemsize for s in array.strides))
@@ -107,7 +132,3 @@ def _is_plain(array: Array) -> bool:
 
 def _readable(array: Array) -> Array:
     return array if _is_plain(array) else np.array(array, dtype=array.dtype.newbyteorder("="))
-
-
-def _element_strides(array: Array) -> tuple[int, ...]:
-    return tuple(s // array.itemsize for s in array.strides)

@@ -62,12 +62,14 @@ class Plan:
     """What must live as long as the plan: tables that the argument block points to."""
     _kept_ledger: Ledger = field(init=False, compare=False, repr=False)
     """The ledger of runs that are given their panels."""
+    _block: type[ctypes.Array[ctypes.c_int64]] = field(init=False, compare=False, repr=False)
     _image: bytes = field(init=False, compare=False, repr=False)
     _slots: tuple[tuple[int, str], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         set_once = object.__setattr__
         set_once(self, "_kept_ledger", self.ledger.without(PANELS) if self.packing else self.ledger)
+        set_once(self, "_block", ctypes.c_int64 * len(self.layout))
         set_once(self, "_image", self.arguments.tobytes())
         set_once(self, "_slots", tuple((self.layout.index[slot], name) for slot, name in self.addresses.items()))
 
@@ -88,7 +90,7 @@ class Plan:
         """
         ledger = self.ledger if panels is None else self._kept_ledger
         owner, base = ledger.allocate()
-        block = (ctypes.c_int64 * len(self.layout)).from_buffer_copy(self._image)
+        block = self._block.from_buffer_copy(self._image)
         for index, name in self._slots:
             entry = ledger.entries.get(name)
             if entry is not None:

@@ -42,6 +42,14 @@ def contiguous_strides(shape: Sequence[int]) -> Ints:
     return tuple(strides)
 
 
+def _plain_strides(shape: Ints, strides: Ints) -> Ints:
+    """The same strides, but for those that nothing depends on: they become a contiguous array's."""
+    usual = contiguous_strides(shape)
+    if 0 in shape:
+        return usual
+    return tuple(u if n == 1 else s for n, s, u in zip(shape, strides, usual, strict=True))
+
+
 def _check_axes(kernel: Sequence[int], groups: int, **axes: Sequence[int] | None) -> None:
     """What must hold before any extent can be computed."""
     for name, values in axes.items():
@@ -60,7 +68,8 @@ class ConvProblem:
     and y (batch, out_channels, *out_spatial) of the *forward* convolution, whatever the direction computes.
 
     `forward` computes y from x and w, `backward_data` x from y and w, `backward_weight` w from x and y. Strides count
-    elements in that logical order, so that every layout and every view is the same problem but for its strides.
+    elements in that logical order, so that every layout and every view is the same problem but for its strides; those
+    of axes that have a single position (or of arrays that have none) are replaced by a contiguous array's.
     `dtype` names what the two inputs are stored as; the result's dtype follows from it (see mxconv.dtypes).
 
     Raises: ShapeError, if the extents contradict each other.
@@ -117,6 +126,9 @@ class ConvProblem:
                     expected="less than 2**62",
                     fix="Use smaller ones.",
                 )
+        for name in ("x", "w", "y"):
+            strides = _plain_strides(self.shape_of(name), self.strides_of(name))
+            object.__setattr__(self, f"{name}_strides", strides)
         if set(self.epilogue) - set(EPILOGUES) or len(set(self.epilogue)) < len(self.epilogue):
             raise ShapeError(f"epilogue is {self.epilogue}, expected some of {EPILOGUES}", argument="epilogue")
 

@@ -15,6 +15,7 @@ backwards (all as in MXNet). A target is known even while data's extent is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 from .. import geometry
@@ -47,8 +48,12 @@ def check_shapes(
 
     Raises: ShapeError, if the shapes do not fit each other or the parameters.
     """
-    given = Shapes(tuple(data), tuple(weight), None if bias is None else tuple(bias), None)
-    return cast("tuple[int, ...]", solve(param, given).output)
+    return _output(param, tuple(data), tuple(weight), None if bias is None else tuple(bias))
+
+
+@lru_cache(maxsize=1024)
+def _output(param: ConvParam, data: Shape, weight: Shape, bias: Shape | None) -> tuple[int, ...]:
+    return cast("tuple[int, ...]", solve(param, Shapes(data, weight, bias, None)).output)
 
 
 def solve(param: ConvParam, given: Shapes) -> Shapes:

@@ -83,10 +83,11 @@ def test_threads_that_plan_at_once_agree_in_the_end(plans):
 
 
 def test_small_problems_stay_on_their_own_thread():
-    with config.override(num_threads=4, parallel_threshold=P.products):
-        assert planner.make_plan(P).threads == 4
-    with config.override(num_threads=4, parallel_threshold=P.products + 1):
-        assert planner.make_plan(P).threads == 1
+    p = ConvProblem.parse("forward float32 n8 g1 c3->4 i20 k3")  # eight tasks at least
+    with config.override(num_threads=4, parallel_threshold=p.products):
+        assert planner.make_plan(p).threads == 4
+    with config.override(num_threads=4, parallel_threshold=p.products + 1):
+        assert planner.make_plan(p).threads == 1
 
 
 class Refusing:
