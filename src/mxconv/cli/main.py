@@ -115,6 +115,33 @@ def shape(
     run_shape(op, data=data, out=out, params=params or [])
 
 
+@app.command(short_help="Which algorithm computes a problem here, and why.")
+def plan(
+    op: Annotated[
+        str, typer.Argument(metavar="OP|PROBLEM", help="convolution, deconvolution, or a problem in quotes.")
+    ],
+    data: Annotated[str | None, typer.Option(metavar="N,C,H,W", help="Data's shape.")] = None,
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="The data type of the inputs.")] = "float32",
+    params: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PARAM=VALUE", help="The operator's parameters, as kernel=3,3.", show_default=False),
+    ] = None,
+) -> None:
+    """Ask every algorithm about one problem: whether it applies or why not, its scratch memory and its threads.
+
+    The first that accepts, marked with a star, is the one that computes it. The weight counts as packed for the call.
+
+    \b
+    Examples:
+      mxconv plan convolution --data 1,64,56,56 kernel=3,3 pad=1,1 num_filter=64
+      mxconv plan deconvolution --data 1,16,8,8 kernel=4,4 stride=2,2 num_filter=8 workspace=0
+      mxconv plan "backward_weight float32 n8 g1 c64->64 i56x56 k3x3 p1x1"
+    """
+    from .plan import run_plan
+
+    run_plan(op, data=data, dtype=dtype, params=params or [])
+
+
 @app.command(short_help="Time problems on this machine.")
 def bench(
     problems: Annotated[
