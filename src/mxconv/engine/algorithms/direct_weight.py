@@ -32,6 +32,8 @@ CHAIN = 256
 """Most pixels in a box: products in one chain of additions."""
 SLICES = 8
 """Most slices, each with sums of its own."""
+MOST_STAGED_BYTES = 64 << 20
+"""What the staged copy of the smallest box may take: far strides and dilations are left to scratch_free."""
 PARTIAL_BYTES = 64 << 20
 """What the sums of all slices may take together; there is always one slice."""
 
@@ -92,6 +94,11 @@ class DirectWeight:
             return Verdict(False, f"direction {problem.direction}, needs backward_weight")
         if problem.storage.kind == "complex":
             return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
+        roles = with_row_axis(roles_of(problem))
+        least = measure_box(roles, [1] * len(roles.axes), [1] * len(roles.axes), target.lanes(1)).staged
+        staged = least * max(1, roles.channels) * Numbers.of(problem.dtype).computed.itemsize
+        if staged > MOST_STAGED_BYTES:
+            return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
