@@ -89,28 +89,23 @@ class ArrayBase:
         """Which memory we are, and in which state. Take it before the memory is read."""
         return WeightIdentity(self._storage, self._storage.version, address_of(self._array))
 
-    def numpy_view(self, write: bool = False) -> Array:
-        """Our memory as a NumPy array, for use by mxconv itself while the call lasts.
-
-        Without `write` the view is read-only. With it the version rises *now*: whoever reads the array
-        elsewhere between this call and the last write must use `writing()` instead.
-        """
-        if write:
-            self._storage.touch()
-            return self._array
+    def numpy_view(self) -> Array:
+        """Our memory as a read-only NumPy array, for use by mxconv itself while the call lasts."""
         view: Array = self._array.view()
         view.flags.writeable = False
         return view
 
     @contextmanager
     def writing(self) -> Iterator[Array]:
-        """Our memory as a NumPy array to write to within the block; the version rises at its end.
+        """Our memory as a NumPy array to write to within the block, not after it; the version rises at its end.
 
         Raises: ValueError, if the array is read-only.
         """
         if not self._array.flags.writeable:
             raise ValueError("the NDArray is read-only: its memory was lent to us read-only. Write to a .copy().")
+        memory: Array = self._array.view()
         try:
-            yield self._array
+            yield memory
         finally:
+            memory.flags.writeable = False
             self._storage.touch()

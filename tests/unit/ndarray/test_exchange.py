@@ -152,7 +152,7 @@ def test_import_keeps_the_memory_and_then_gives_it_back() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_export_keeps_the_memory_and_then_gives_it_back(dtype: str) -> None:
     a = nd.arange(1000, dtype=dtype)
-    memory = a.numpy_view(write=True)
+    memory = a._array
     alive = weakref.ref(memory)
     capsule = a.to_dlpack_for_read()
     unused = a.to_dlpack_for_write()

@@ -134,7 +134,7 @@ def test_waiting() -> None:
 )
 def test_adopt_brings_any_array_into_form(array: np.ndarray[Any, Any]) -> None:
     made = nd.NDArray._adopt(array)
-    memory = made.numpy_view(write=True)
+    memory = made._array
     assert memory.flags.c_contiguous
     assert memory.flags.aligned
     assert memory.flags.writeable
@@ -154,9 +154,12 @@ def test_numpy_view() -> None:
     with pytest.raises(ValueError, match="read-only"):
         a.numpy_view()[0] = 1
     assert a.storage.version == version
-    a.numpy_view(write=True)[0] = 1
+    with a.writing() as memory:
+        memory[0] = 1
     assert a.storage.version > version
     assert a.asnumpy().tolist() == [1, 0]
+    with pytest.raises(ValueError, match="read-only"):
+        memory[0] = 2
 
 
 def test_writing_counts_at_the_end_even_of_a_failed_write() -> None:
