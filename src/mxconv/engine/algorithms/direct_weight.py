@@ -95,6 +95,8 @@ class DirectWeight:
         if problem.storage.kind == "complex":
             return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
         roles = with_row_axis(roles_of(problem))
+        if roles.rows == roles.channels == 1:
+            return Verdict(False, "one channel a group, needs more to fill the lanes")
         least = measure_box(roles, [1] * len(roles.axes), [1] * len(roles.axes), target.lanes(1)).staged
         staged = least * max(1, roles.channels) * Numbers.of(problem.dtype).computed.itemsize
         if staged > MOST_STAGED_BYTES:
