@@ -7,7 +7,8 @@ caller publishes it, wakes sleeping workers, runs it as worker 0, closes it, and
 A worker sees a new job by `epoch`. It spins on it for a while and then sleeps (futex), but does not spin on the
 caller's own CPU, where some schedulers wake it although others are idle: it moves away from there instead. And a
 worker inside a job whose CPU another program has taken would keep the caller waiting for a time slice: the caller, who
-sees that its clock of used time stands still, pulls it to the CPU that it is about to leave itself.
+sees that its clock of used time stands still, pulls it to its own CPU and sleeps. As long as all inside run, it spins:
+a CPU that idles draws the other program here.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ CLOSED, SLEEPING, ONE_INSIDE = 1, 2, 4
 _WAIT, _WAKE = 128 + 9, 128 + 10  # FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET, both FUTEX_PRIVATE
 _CHECK_EVERY = 32  # pauses between two looks at the clock
 _PATIENCE_NS = 20_000  # what a caller waits before it looks whether a worker runs, and how long it looks
+_MOST_ROUNDS = 50  # of that, before the caller sleeps while all run
+_NAP_NS = 1_000_000  # how long a caller sleeps before it looks again
 PULLABLE = 64
 """Workers from this number on are left where they are."""
 
@@ -112,10 +115,10 @@ class _Emitter:
         return POOL.pointer(f, f.args["pool"], name)
 
     def futex(self) -> None:
-        """futex(pool, at, operation, value, bits)"""
-        with self.module.function("futex", pool=PTR, at=PTR, operation=I64, value=I64, bits=I64) as f:
+        """futex(pool, at, operation, value, until, bits)"""
+        with self.module.function("futex", pool=PTR, at=PTR, operation=I64, value=I64, until=PTR, bits=I64) as f:
             a = f.args
-            args = [self.get(f, "futex"), a["at"], a["operation"], a["value"], null(f), null(f), a["bits"]]
+            args = [self.get(f, "futex"), a["at"], a["operation"], a["value"], a["until"], null(f), a["bits"]]
             call_at(f, self.c_function(f, "syscall"), args, I64, fixed=1)
 
     def on_callers_cpu(self) -> None:
@@ -162,9 +165,10 @@ class _Emitter:
                 call_at(f, self.c_function(f, "sched_setaffinity"), args, I32)
 
     def pull_those_that_stand(self) -> None:
-        """pull_those_that_stand(pool): of the workers inside, those that get no time from their CPU"""
+        """pull_those_that_stand(pool) -> i64: of the workers inside, those that get no time from their CPU; how many"""
         with self.module.function("pull_those_that_stand", pool=PTR) as f:
             pool, state = f.args["pool"], self.at(f, "state")
+            count = f.variable(I64, 0)
             with f.loop(1, f.smaller(self.get(f, "workers"), PULLABLE)) as i:
                 record = f.load(PTR, f.offset(self.at(f, "record0"), i, I64))
                 with f.when(f.compare("ne", f.cast("ptrtoint", record, I64), 0)):
@@ -180,12 +184,14 @@ class _Emitter:
                         with f.when(stands & f.compare("ne", atomic_load(f, I64, inside), 0)):
                             atomic_store(f, f.constant(1, I64), RECORD.address(f, record, "pulled"))
                             f.call("pull", pool, number)
+                            count.set(count.get() + 1)
+            f.give(count.get())
 
     def take_part(self) -> None:
         """take_part(pool, record): in the job that is open, if this worker is asked for"""
         with self.module.function("take_part", pool=PTR, record=PTR) as f:
             pool, record, state = f.args["pool"], f.args["record"], self.at(f, "state")
-            inside, pulled = (RECORD.address(f, record, name) for name in ("inside", "pulled"))
+            inside = RECORD.address(f, record, "inside")
             (number,) = RECORD.read(f, record, "worker")
             with repeat(f) as attempt:
                 old = atomic_load(f, I32, state)
@@ -203,39 +209,51 @@ class _Emitter:
                         atomic_store(f, f.constant(0, I64), inside)
                     old = atomic_update(f, "sub", state, f.constant(ONE_INSIDE, I32), "acq_rel")
                     with f.when(old.equals(ONE_INSIDE | SLEEPING | CLOSED)):
-                        f.call("futex", pool, state, _WAKE, 1, 1)
-                    with f.when(f.compare("ne", atomic_load(f, I64, pulled, "monotonic"), 0)):
-                        atomic_store(f, f.constant(0, I64), pulled, "monotonic")
-                        f.call("move_away", pool, record)
+                        f.call("futex", pool, state, _WAKE, 1, null(f), 1)
                 attempt.leave_when(entered)
 
     def await_epoch(self) -> None:
         """await_epoch(pool, record, seen): until `epoch` is another"""
         with self.module.function("await_epoch", pool=PTR, record=PTR, seen=I32) as f:
             pool, epoch, seen = f.args["pool"], self.at(f, "epoch"), f.args["seen"]
+            pulled = RECORD.address(f, f.args["record"], "pulled")
             (number,) = RECORD.read(f, f.args["record"], "worker")
-            with self.spinning(f, self.get(f, "spin_ns"), but_not_beside_the_caller=True) as spin:
+            span = f.variable(I64, self.get(f, "spin_ns"))
+            with f.when(f.compare("ne", atomic_load(f, I64, pulled, "monotonic"), 0)):
+                # Back to where another program is busy: spinning would use up the time that the CPU has for us.
+                atomic_store(f, f.constant(0, I64), pulled, "monotonic")
+                f.call("move_away", pool, f.args["record"])
+                span.set(0)
+            with self.spinning(f, span.get(), but_not_beside_the_caller=True) as spin:
                 spin.leave_when(f.compare("ne", atomic_load(f, I32, epoch), seen))
             bit = f.constant(1, I64) << f.smaller(number - 1, 31)
             with repeat(f) as naps:
                 naps.leave_when(f.compare("ne", atomic_load(f, I32, epoch), seen))
                 # The caller adds to epoch and then reads sleepers; here it is the other way round: none is missed.
                 atomic_update(f, "add", self.at(f, "sleepers"), f.constant(1, I64))
-                f.call("futex", pool, epoch, _WAIT, f.cast("zext", seen, I64), bit)
+                f.call("futex", pool, epoch, _WAIT, f.cast("zext", seen, I64), null(f), bit)
                 atomic_update(f, "sub", self.at(f, "sleepers"), f.constant(1, I64))
 
     def await_workers(self) -> None:
         """await_workers(pool): until none is inside the closed job"""
         with self.module.function("await_workers", pool=PTR) as f:
             pool, state = f.args["pool"], self.at(f, "state")
-            with self.spinning(f, f.constant(_PATIENCE_NS, I64)) as spin:
-                spin.leave_when(atomic_load(f, I32, state).below(ONE_INSIDE))
-            with f.when(atomic_load(f, I32, state) >= ONE_INSIDE):
-                f.call("pull_those_that_stand", pool)
-            with repeat(f) as naps:
-                old = atomic_update(f, "or", state, f.constant(SLEEPING, I32), "acq_rel")
-                naps.leave_when(old.below(ONE_INSIDE))
-                f.call("futex", pool, state, _WAIT, f.cast("zext", old | SLEEPING, I64), 1)
+            rounds = f.variable(I64, 0)
+            with repeat(f) as turns:
+                with self.spinning(f, f.constant(_PATIENCE_NS, I64)) as spin:
+                    spin.leave_when(atomic_load(f, I32, state).below(ONE_INSIDE))
+                turns.leave_when(atomic_load(f, I32, state).below(ONE_INSIDE))
+                pulled = f.call_for(I64, "pull_those_that_stand", pool)
+                rounds.set(rounds.get() + 1)
+                # Sleeping leaves this CPU to those that were pulled; without such, other programs would move in.
+                with f.when((pulled > 0) | (rounds.get() > _MOST_ROUNDS)):
+                    old = atomic_update(f, "or", state, f.constant(SLEEPING, I32), "acq_rel")
+                    turns.leave_when(old.below(ONE_INSIDE))
+                    end = f.call_for(I64, "now", pool, f.constant(1, I32)) + _NAP_NS
+                    until = Value(f, PTR, f.variable(I64.of(2)).ref)
+                    f.store(end // 1_000_000_000, until)
+                    f.store(end % 1_000_000_000, until, 1)
+                    f.call("futex", pool, state, _WAIT, f.cast("zext", old | SLEEPING, I64), until, 1)
 
     @contextmanager
     def spinning(self, f: Function, span: Value, *, but_not_beside_the_caller: bool = False) -> Iterator[Repeat]:
@@ -290,7 +308,7 @@ class _Emitter:
                 atomic_update(f, "add", self.at(f, "epoch"), f.constant(1, I32))
                 with f.when(f.compare("ne", atomic_load(f, I64, self.at(f, "sleepers"), "seq_cst"), 0)):
                     asked = (f.constant(1, I64) << f.smaller(f.args["workers"] - 1, 32)) - 1
-                    f.call("futex", pool, self.at(f, "epoch"), _WAKE, 0x7FFFFFFF, asked)
+                    f.call("futex", pool, self.at(f, "epoch"), _WAKE, 0x7FFFFFFF, null(f), asked)
                 call_at(f, f.args["job"], [f.args["block"], f.constant(0, I64)])
                 atomic_update(f, "or", state, f.constant(CLOSED, I32), "acq_rel")
                 f.call("await_workers", pool)
@@ -303,4 +321,4 @@ class _Emitter:
         with self.module.function("halt", exported=True, pool=PTR) as f:
             atomic_store(f, f.constant(1, I64), self.at(f, "stop"))
             atomic_update(f, "add", self.at(f, "epoch"), f.constant(1, I32))
-            f.call("futex", f.args["pool"], self.at(f, "epoch"), _WAKE, 0x7FFFFFFF, 0xFFFFFFFF)
+            f.call("futex", f.args["pool"], self.at(f, "epoch"), _WAKE, 0x7FFFFFFF, null(f), 0xFFFFFFFF)
