@@ -84,14 +84,16 @@ def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tu
     dense = all(
         b.offset - a.offset == axis.src_step for phase in axis.phases for a, b in itertools.pairwise(phase.taps)
     )
-    # The tap's weights stay in registers beside the sums; more rows than image rows are waste.
-    most = min(7 if target.registers >= 32 else 4, max(phase.count for phase in axis.phases))
-    free = target.registers - taps - 2
-    if not dense or taps < 2 or most < 2 or free < most:
+    # The weights of a chunk of taps stay in registers beside the sums; more rows than image rows are waste.
+    many = target.registers >= 32
+    most = min(7 if many else 4, max(phase.count for phase in axis.phases))
+    if not dense or taps < 2 or most < 2:
         return None
+    chunks = -(-taps // (11 if many else 6))
+    sizes = tuple(len(range(i, taps, chunks)) for i in range(chunks))
     grid_rows = min(most, block[-2])
-    wide = free >= 2 * grid_rows and -(-block[-1] // lanes) % 2 == 0
-    return Tile(1, 2 if wide else 1), RowTile(grid_rows, taps)
+    wide = target.registers - sizes[0] - 2 >= 2 * grid_rows and -(-block[-1] // lanes) % 2 == 0
+    return Tile(1, 2 if wide else 1), RowTile(grid_rows, sizes)
 
 
 def interleave_of(roles: Roles) -> int:

@@ -11,6 +11,7 @@ pays where few result channels share a source value: grouped and depthwise convo
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from dataclasses import dataclass
 
@@ -36,8 +37,8 @@ class RowTile:
     """A tile of several grid rows: a staged row is read once for all of the tile's rows that its taps reach."""
 
     grid_rows: int
-    taps: int
-    """Taps on the row axis."""
+    taps: tuple[int, ...]
+    """Taps on the row axis, in chunks whose weights fit in registers beside the sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Spec:
 
     @property
     def name(self) -> str:
-        rows = f"_{self.row_tile.grid_rows}rows_{self.row_tile.taps}taps" if self.row_tile else ""
+        rows = f"_{self.row_tile.grid_rows}rows_{'_'.join(map(str, self.row_tile.taps))}taps" if self.row_tile else ""
         phases = f"_{self.interleave}phases" if self.interleave > 1 else ""
         return f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}{rows}{phases}"
 
@@ -68,7 +69,8 @@ class _Bundle(Staging):
         super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=2)
         self.row_tile, self.interleave = spec.row_tile, spec.interleave
         if spec.row_tile:
-            self.emit_row_tile(spec.row_tile)
+            for taps in sorted(set(spec.row_tile.taps)):
+                self.emit_row_tile(spec.row_tile.grid_rows, taps)
         else:
             for width in self.tile.widths:
                 self.emit_tile(width)
@@ -93,7 +95,7 @@ class _Bundle(Staging):
             places = [f.args["c_row"] * i + j * lanes for i in range(tile.mr) for j in range(width)]
             put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
 
-    def emit_row_tile(self, shape: RowTile) -> None:
+    def emit_row_tile(self, grid_rows: int, taps: int) -> None:
         """c[r][pixel] (+)= sum over row taps i and lane taps k of
         a[i*a_row + k] * staged[offsets[k] + (r+i)*pitch + pixel], for a tile's grid rows r.
 
@@ -101,23 +103,21 @@ class _Bundle(Staging):
         """
         numbers, lanes, nv = self.numbers, self.lanes, self.tile.nv
         with self.module.function(
-            "row_tile", k=I64, a=PTR, a_row=I64, offsets=PTR, staged=PTR, pitch=I64, c=PTR, c_row=I64, first=I64
+            f"row_tile_{taps}", k=I64, a=PTR, a_row=I64, offsets=PTR, staged=PTR, pitch=I64, c=PTR, c_row=I64, first=I64
         ) as f:
-            cells = [[f.variable(self.vector, 0) for _ in range(nv)] for _ in range(shape.grid_rows)]
+            cells = [[f.variable(self.vector, 0) for _ in range(nv)] for _ in range(grid_rows)]
             with f.loop(0, f.args["k"]) as k:
                 start = f.offset(f.args["staged"], f.load(I64, f.args["offsets"], k), numbers.computed)
                 own = f.offset(f.args["a"], k, numbers.computed)
-                weights = [
-                    f.splat(f.load(numbers.computed, own, f.args["a_row"] * i), lanes) for i in range(shape.taps)
-                ]
-                for source in range(shape.grid_rows + shape.taps - 1):
+                weights = [f.splat(f.load(numbers.computed, own, f.args["a_row"] * i), lanes) for i in range(taps)]
+                for source in range(grid_rows + taps - 1):
                     row = f.offset(start, f.args["pitch"] * source, numbers.computed)
                     for j in range(nv):
                         value = f.load(self.vector, row, j * lanes)
-                        for i in range(shape.taps):
-                            if 0 <= source - i < shape.grid_rows:
+                        for i in range(taps):
+                            if 0 <= source - i < grid_rows:
                                 accumulate([cells[source - i][j]], [weights[i]], [value])
-            places = [f.args["c_row"] * r + j * lanes for r in range(shape.grid_rows) for j in range(nv)]
+            places = [f.args["c_row"] * r + j * lanes for r in range(grid_rows) for j in range(nv)]
             put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
 
     def emit_store_rows(self) -> None:
@@ -311,15 +311,18 @@ class _Bundle(Staging):
         grid_rows, pitch = self.own(f, state, rank - 2, "length", "staged")
         (columns,) = self.own(f, state, rank - 1, "length")
         c_row = self.c_pitch(f, state, rank)
-        most = f.larger(chain // shape.taps, 1)
+        most = f.larger(chain // max(shape.taps), 1)
         first: Variable = f.variable(I64)
         with f.loop(0, grid_rows, shape.grid_rows) as r, f.loop(0, columns, self.nr) as v:
             here = f.offset(pixels, r * pitch + v, self.numbers.computed)
             own_c = f.offset(c, r * c_row + v, self.numbers.computed)
             first.set(1)
-            with f.loop(0, taps, lane_taps * shape.taps) as outer, f.loop(0, lane_taps, most) as k:
-                own_a = f.offset(a, outer + k, self.numbers.computed)
+            with f.loop(0, taps, lane_taps * sum(shape.taps)) as outer, f.loop(0, lane_taps, most) as k:
                 own_offsets = f.offset(offsets, outer + k, I64)
                 length = f.smaller(lane_taps - k, most)
-                f.call("row_tile", length, own_a, lane_taps, own_offsets, here, pitch, own_c, c_row, first.get())
-                first.set(0)
+                for chunk, taps_0 in zip(shape.taps, itertools.accumulate((0, *shape.taps)), strict=False):
+                    own_a = f.offset(a, outer + k + lane_taps * taps_0, self.numbers.computed)
+                    rows = f.offset(here, pitch * taps_0, self.numbers.computed)
+                    name = f"row_tile_{chunk}"
+                    f.call(name, length, own_a, lane_taps, own_offsets, rows, pitch, own_c, c_row, first.get())
+                    first.set(0)
