@@ -31,6 +31,10 @@ PANELS = 2
 """Panels of pixels in a block: with CHAIN rows of 48 floats each 96 KB, which leaves room in L2 for the weights."""
 ROWS = 256
 """Result channels in a block."""
+BLOCKS = ((PANELS, ROWS), (1, ROWS), (1, ROWS // 2), (1, ROWS // 4))
+"""Panels and channels of a block, in the order in which they are tried until there are enough tasks."""
+TASKS = 5
+"""Tasks that a thread should have, so that the last ones end at about the same time."""
 
 
 def _in_place_offset(roles: Roles) -> int | None:
@@ -78,12 +82,18 @@ class ImplicitGemm:
         tile = choose_tile(target, numbers, min(roles.rows, most_rows or ROWS), most_pixels)
         nr = tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
-        block_panels = max(1, min(PANELS >> thrift, (most_pixels or nr * PANELS) // nr))
-        block_rows = max(1, min(ROWS >> thrift, most_rows or ROWS) // tile.mr)
-
+        threads = threads if p.products >= config.get("parallel_threshold") else 1
         row_groups = -(-roles.rows // tile.mr)
-        row_blocks = -(-row_groups // block_rows)
-        pixel_blocks = -(-roles.pixels // (block_panels * nr))
+        # Blocks are no part of how a result is summed up: they may shrink until every thread has a few tasks.
+        for panels, rows in BLOCKS:
+            block_panels = max(1, min(panels >> thrift, (most_pixels or nr * PANELS) // nr))
+            block_rows = max(1, min(rows >> thrift, most_rows or ROWS) // tile.mr)
+            row_blocks = -(-row_groups // block_rows)
+            pixel_blocks = -(-roles.pixels // (block_panels * nr))
+            run_tasks = p.batch * p.groups * roles.phases * row_blocks * pixel_blocks
+            if threads == 1 or run_tasks >= TASKS * threads:
+                break
+        threads = max(1, min(threads, run_tasks))
         panels_in_use = min(block_panels, -(-roles.pixels // nr))
         rows_in_use = min(block_rows, row_groups)
         longest = min(chain, max(1, roles.channels) * max(1, roles.most_taps))
@@ -91,9 +101,6 @@ class ImplicitGemm:
         chunks = -(-roles.channels // channels_of_chunk) * -(-roles.most_taps // chain)
 
         size = numbers.computed.itemsize * numbers.parts
-        threads = threads if p.products >= config.get("parallel_threshold") else 1
-        run_tasks = p.batch * p.groups * roles.phases * row_blocks * pixel_blocks
-        threads = max(1, min(threads, run_tasks))
         block_pixels = panels_in_use * nr
         vectors = block_pixels // lanes
         scratch = Ledger()
