@@ -25,7 +25,7 @@ class Fault:
     """The algorithms that the problems may use, separated by commas; empty: all."""
 
 
-GEMM = "implicit_gemm,direct_weight"
+GEMM = "implicit_gemm,direct_weight,scratch_free"
 
 FAULTS: dict[str, Fault] = {
     # geometry
