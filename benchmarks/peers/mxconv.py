@@ -1,4 +1,4 @@
-"""Our own engine, through its front door, each answer in a new array."""
+"""Our own engine, through its front door: packed weights are kept, as a model's are; each answer is a new array."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import mxconv
 from harness.peer import Prepared, Problem, Refusal
 from mxconv.engine import planner
 from mxconv.engine.problem import ConvProblem
-from mxconv.engine.trial import compute, make_result
+from mxconv.engine.trial import ConstantWeight, compute, make_result
 from mxconv.errors import UnsupportedError
 
 
@@ -25,9 +25,11 @@ def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
     except UnsupportedError as error:
         raise Refusal(str(error)) from error
 
+    weight = ConstantWeight(constants["w"]) if "w" in constants else None
+
     def call(*varying: np.ndarray) -> np.ndarray:
         arrays = dict(zip(problem.inputs, varying, strict=False))
-        return compute(task, {**arrays, **constants}, make_result(task))
+        return compute(task, {**arrays, **constants}, make_result(task), weight)
 
     info = {"algorithm": plan.algorithm, "threads": plan.threads, "workspace_bytes": plan.workspace_bytes}
     return Prepared(call, info)

@@ -18,7 +18,7 @@ from ..engine.peak import measure_peak
 from ..engine.plan import Plan
 from ..engine.suite import NamedProblem, parse_line, read_suite
 from ..engine.timing import Timing, alternate, stop_watch
-from ..engine.trial import compute, make_arrays, make_result
+from ..engine.trial import ConstantWeight, compute, make_arrays, make_result
 from ..errors import ParamError, UnsupportedError
 from ..ops.refusal import refusal
 from .console import console, table
@@ -90,9 +90,10 @@ def measure(item: NamedProblem, rounds: int) -> Measured:
     arrays, result = make_arrays(problem), make_result(problem)
     start = time.perf_counter()
     plan = planner.make_plan(problem)
-    compute(problem, arrays, result)
+    constant = ConstantWeight(arrays["w"]) if "w" in arrays else None
+    compute(problem, arrays, result, constant)
     first = time.perf_counter() - start
-    burst = stop_watch(lambda: compute(problem, arrays, result))
+    burst = stop_watch(lambda: compute(problem, arrays, result, constant))
     return _row(item, plan, first, alternate({item.name: burst}, rounds=rounds)[item.name])
 
 

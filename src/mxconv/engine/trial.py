@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from ..errors import UnsupportedError
 from . import execute
+from .pack_cache import WeightIdentity
 from .problem import ConvProblem, Ints, contiguous_strides
+from .workspace import address_of
 
 Array = npt.NDArray[Any]
 
@@ -39,8 +41,21 @@ def make_result(problem: ConvProblem) -> Array:
     return _strided(np.empty(_extent(shape, strides), dtype), shape, strides)
 
 
-def compute(problem: ConvProblem, arrays: Mapping[str, Array], out: Array) -> Array:
+class ConstantWeight:
+    """A weight that nobody writes to while it is tried out, so that its packed form may be kept, as a model's is."""
+
+    def __init__(self, weight: Array) -> None:
+        self.version = 0
+        self.tainted = False
+        self.identity = WeightIdentity(self, self.version, address_of(weight))
+
+
+def compute(
+    problem: ConvProblem, arrays: Mapping[str, Array], out: Array, constant: ConstantWeight | None = None
+) -> Array:
     """Compute the problem into `out`, through the engine's front door; returns `out`.
+
+    With `constant`, which must have been made of arrays["w"], the packed weight is kept from the first call on.
 
     Raises: UnsupportedError, if no algorithm computes it.
     """
@@ -56,6 +71,7 @@ def compute(problem: ConvProblem, arrays: Mapping[str, Array], out: Array) -> Ar
         pad_lo=problem.pad_lo,
         pad_hi=problem.pad_hi,
         groups=problem.groups,
+        weight=constant and constant.identity,
     )
     return out
 
