@@ -71,7 +71,7 @@ def compute(
         pad_lo=problem.pad_lo,
         pad_hi=problem.pad_hi,
         groups=problem.groups,
-        weight=constant and constant.identity,
+        weight=None if constant is None else constant.identity,
     )
     return out
 
