@@ -110,6 +110,10 @@ class PackCache:
         key = (version, identity.address, packing_key)
         with self._lock:
             found = self._packs.get(key)
+            if found is not None and found[0].ref() is not storage:
+                # Another storage, gone or with a version that is not its own: never trust its pack.
+                self._remove(key)
+                found = None
             is_current = is_unchanged(identity)
             if found is not None and is_current:
                 self._hits += 1

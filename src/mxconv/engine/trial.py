@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Mapping
 from typing import Any, cast
@@ -41,13 +42,21 @@ def make_result(problem: ConvProblem) -> Array:
     return _strided(np.empty(_extent(shape, strides), dtype), shape, strides)
 
 
+_versions = itertools.count(1)
+
+
 class ConstantWeight:
     """A weight that nobody writes to while it is tried out, so that its packed form may be kept, as a model's is."""
 
     def __init__(self, weight: Array) -> None:
-        self.version = 0
+        self.version = next(_versions)
         self.tainted = False
-        self.identity = WeightIdentity(self, self.version, address_of(weight))
+        self._weight = weight
+
+    @property
+    def identity(self) -> WeightIdentity:
+        """Which memory it is; made anew each time, since it holds us."""
+        return WeightIdentity(self, self.version, address_of(self._weight))
 
 
 def compute(

@@ -13,6 +13,7 @@ from mxconv import config, nd
 from mxconv.engine import pack_cache, planner
 from mxconv.engine.pack_cache import PackCounts
 from mxconv.engine.problem import ConvProblem
+from mxconv.engine.trial import ConstantWeight, compute, make_result
 
 
 @pytest.fixture(autouse=True)
@@ -196,3 +197,36 @@ def test_kept_packs_are_not_workspace():
     plan = planner.make_plan(ConvProblem.parse("forward float32 n1 g1 c32->16 i20 k3"))
     assert plan.packing is not None
     assert plan.workspace_bytes - plan.workspace_for(1 << 20) == plan.packing.size == 16 * 32 * 3 * 4
+
+
+class Rival:
+    """A storage that breaks the rule that no two states share a version."""
+
+    def __init__(self) -> None:
+        self.version, self.tainted = 7, False
+
+
+def test_a_storage_with_the_version_of_another_is_not_taken_for_it():
+    address, key = 4096, "any packing"
+    owners = Rival(), Rival()
+    for owner in (*owners, *owners):
+        panels = pack_cache.find(pack_cache.WeightIdentity(owner, 7, address), key, 64)
+        assert panels is not None
+        assert not panels.is_packed
+        panels.keep()
+    again = pack_cache.find(pack_cache.WeightIdentity(owners[1], 7, address), key, 64)
+    assert again is panels
+    assert pack_cache.counts().packs == 1
+
+
+def test_a_constant_weight_of_a_trial_goes_with_its_last_reference():
+    memory = np.ones((16, 32, 3), np.float32)
+    constant = ConstantWeight(memory)
+    problem = ConvProblem.parse("forward float32 n1 g1 c32->16 i20 k3")
+    arrays = {"x": np.ones(problem.x_shape, np.float32), "w": memory}
+    compute(problem, arrays, make_result(problem), constant)
+    assert pack_cache.counts().packs == 1
+    memory *= 2
+    constant = ConstantWeight(memory)
+    assert pack_cache.counts().packs == 0
+    assert compute(problem, arrays, make_result(problem), constant)[0, 0, 0] == 2 * 96
