@@ -12,7 +12,7 @@ from ... import config
 from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
-from ...jit.kernels.gemm import choose_tile
+from ...jit.kernels.gemm import Tile, choose_tile
 from ...jit.kernels.implicit_gemm import ARGS, FLAGS, SEGMENT_ROW, SEGMENTS, STATE, Spec, emit_implicit_gemm
 from ...jit.numbers import Numbers
 from ...jit.target import Target
@@ -32,9 +32,44 @@ PANELS = 2
 ROWS = 256
 """Result channels in a block."""
 BLOCKS = ((PANELS, ROWS), (1, ROWS), (1, ROWS // 2), (1, ROWS // 4))
-"""Panels and channels of a block, in the order in which they are tried until there are enough tasks."""
-TASKS = 5
-"""Tasks that a thread should have, so that the last ones end at about the same time."""
+"""Panels and channels of a block that are considered."""
+PACKING = 4
+"""Cycles to pack one vector of one product; multiplying it takes half a cycle for each result channel of the block."""
+
+
+def choose_blocks(
+    roles: Roles,
+    tile: Tile,
+    lanes: int,
+    threads: int,
+    samples: int,
+    thrift: int,
+    most_pixels: int | None,
+    most_rows: int | None,
+) -> tuple[int, int]:
+    """Panels and row groups of a block: the ones with which the threads are estimated to be done first.
+
+    Large blocks pack less often, small ones leave fewer threads idle at the end. Blocks are no part of how a result is
+    summed up, so they may depend on the threads.
+    """
+    all_vectors = -(-roles.pixels // lanes)
+    best: tuple[float, int, int] | None = None
+    for panels, rows in BLOCKS:
+        panels = max(1, min(panels >> thrift, (most_pixels or PANELS * tile.nv * lanes) // (tile.nv * lanes)))
+        row_groups = max(1, min(rows >> thrift, most_rows or ROWS) // tile.mr)
+        own_rows = min(row_groups * tile.mr, roles.rows)
+        vectors = min(panels * tile.nv, all_vectors)
+        tasks = (
+            samples
+            * roles.phases
+            * -(-all_vectors // max(1, panels * tile.nv))
+            * -(-roles.rows // (row_groups * tile.mr))
+        )
+        cost = -(-tasks // threads) * vectors * (own_rows / 2 + PACKING)
+        if best is None or cost < best[0]:
+            best = cost, panels, row_groups
+    assert best is not None
+    return best[1:]
 
 
 def _in_place_offset(roles: Roles) -> int | None:
@@ -84,15 +119,12 @@ class ImplicitGemm:
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         threads = threads if p.products >= config.get("parallel_threshold") else 1
         row_groups = -(-roles.rows // tile.mr)
-        # Blocks are no part of how a result is summed up: they may shrink until every thread has a few tasks.
-        for panels, rows in BLOCKS:
-            block_panels = max(1, min(panels >> thrift, (most_pixels or nr * PANELS) // nr))
-            block_rows = max(1, min(rows >> thrift, most_rows or ROWS) // tile.mr)
-            row_blocks = -(-row_groups // block_rows)
-            pixel_blocks = -(-roles.pixels // (block_panels * nr))
-            run_tasks = p.batch * p.groups * roles.phases * row_blocks * pixel_blocks
-            if threads == 1 or run_tasks >= TASKS * threads:
-                break
+        block_panels, block_rows = choose_blocks(
+            roles, tile, lanes, threads, p.batch * p.groups, thrift, most_pixels, most_rows
+        )
+        row_blocks = -(-row_groups // block_rows)
+        pixel_blocks = -(-roles.pixels // (block_panels * nr))
+        run_tasks = p.batch * p.groups * roles.phases * row_blocks * pixel_blocks
         threads = max(1, min(threads, run_tasks))
         panels_in_use = min(block_panels, -(-roles.pixels // nr))
         rows_in_use = min(block_rows, row_groups)
