@@ -51,8 +51,10 @@ PACKING = 8.0
 """What implicit_gemm spends on packing, as multiply-adds of one vector for each value and tap."""
 INTERLEAVED = (2, 4, 8)
 """Strides of a deconvolution whose phases are stored interleaved."""
-STAGED_BYTES = 256 << 10
-"""What the staged copy of a box may take: a quarter of a common L2 cache."""
+STAGED_BYTES = 512 << 10
+"""What the staged copy of a box may take: half of a common L2 cache."""
+SUMS_BYTES = 512 << 10
+"""What the sums of a run may take, before they are stored."""
 MOST_STAGED_BYTES = 8 << 20
 """What the staged copy of the smallest box may take: far strides and dilations are left to implicit_gemm."""
 LANE_BLOCK = 1024
@@ -140,9 +142,12 @@ def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int
     """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
     most = [max((p.count for p in axis.phases), default=0) for axis in roles.axes]
     limit = config.get("block_pixels")
-    lane_block, staged_bytes = max(1, LANE_BLOCK >> thrift), STAGED_BYTES >> thrift
-    lane = min(most[-1], lane_block, limit or lane_block)
+    staged_bytes, sums_bytes = STAGED_BYTES >> thrift, SUMS_BYTES >> thrift
     size = numbers.computed.itemsize * max(1, roles.channels)
+    pixel_sums = numbers.computed.itemsize * roles.rows * interleave_of(roles)
+    # Lanes come in whole tiles, as many as the sums of one row leave room for.
+    lane_block = min(max(1, LANE_BLOCK >> thrift), max(1, sums_bytes // (pixel_sums * nv * lanes)) * nv * lanes)
+    lane = min(most[-1], lane_block, limit or lane_block)
     # A box has several positions on the row axis and perhaps on the one before it; one on any axis further out.
     planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]
     best: tuple[float, Cut] | None = None
@@ -151,7 +156,8 @@ def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int
     for plane, row in itertools.product(planes, candidates(most[-2], limit)):
         sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
         cut = cut_into(roles, (*sizes, lane), lanes)
-        if cut.box.staged * size > staged_bytes and any(n > 1 for n in sizes):
+        is_large = cut.box.staged * size > staged_bytes or cut.vectors * lanes * pixel_sums > sums_bytes
+        if is_large and any(n > 1 for n in sizes):
             continue
         tasks = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
         # A tile that is narrower than the others loads more for each product.
