@@ -144,7 +144,7 @@ def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int
     limit = config.get("block_pixels")
     staged_bytes, sums_bytes = STAGED_BYTES >> thrift, SUMS_BYTES >> thrift
     size = numbers.computed.itemsize * max(1, roles.channels)
-    pixel_sums = numbers.computed.itemsize * roles.rows * interleave_of(roles)
+    pixel_sums = numbers.computed.itemsize * max(1, roles.rows) * interleave_of(roles)
     # Lanes come in whole tiles, as many as the sums of one row leave room for.
     lane_block = min(max(1, LANE_BLOCK >> thrift), max(1, sums_bytes // (pixel_sums * nv * lanes)) * nv * lanes)
     lane = min(most[-1], lane_block, limit or lane_block)
