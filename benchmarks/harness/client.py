@@ -18,7 +18,7 @@ CAN_PAUSE = sys.platform != "win32"
 
 
 def clean_environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of every contestant: no settings of this session's own that slow a library down, and memory
+    """The environment of every contestant: no settings of the caller's that slow a library down, and memory
     that is returned to the process, not to the system, so that no call pays for fresh pages."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "OMP_", "MKL_", "KMP_", "PYTHON"))}
     return {
