@@ -71,6 +71,16 @@ FAULTS: dict[str, Fault] = {
     "in place: one vector too many is read": Fault(
         "(pixels - first) // self.nr * in_place", "(pixels - first + (self.nr - 1)) // self.nr * in_place", GEMM
     ),
+    "whole tiles: their bias is the first channel's": Fault(
+        'shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], i)))',
+        'shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], 0)))',
+        GEMM,
+    ),
+    "whole tiles: one too many counts as whole": Fault(
+        "whole_panels = f.select(single, plain // self.tile.nv, 0)",
+        "whole_panels = f.select(single, (plain + (self.tile.nv - 1)) // self.tile.nv, 0)",
+        GEMM,
+    ),
     "chunks: the last one is not shortened": Fault(
         "c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)\n                        k =",
         "c1, t1 = c0 + chunk_c, f.smaller(t0 + chunk_t, taps)\n                        k =",

@@ -48,23 +48,31 @@ def emit_micro_kernel(module: Module, symbol: str, numbers: Numbers, tile: Tile,
     vectors are computed. c is the second level of the sum, which the first chain (first = 1) begins: callers keep k at
     256 or less, so that no chain of additions is long.
     """
-    lanes = module.target.lanes(numbers.computed.itemsize)
-    vector = numbers.computed.of(lanes)
-    parts, mr, nv, nr = numbers.parts, tile.mr, width, tile.nv * lanes
+    parts, nr = numbers.parts, tile.nv * module.target.lanes(numbers.computed.itemsize)
     with module.function(symbol, k=I64, a=PTR, b=PTR, b_row=I64, c=PTR, first=I64) as f:
-        a, b, c = f.args["a"], f.args["b"], f.args["c"]
-        cells = [[[f.variable(vector, 0) for _ in range(nv)] for _ in range(parts)] for _ in range(mr)]
-        with f.loop(0, f.args["k"]) as k:
-            a_row = f.offset(a, k * (mr * parts), numbers.computed)
-            row = f.offset(b, k * f.args["b_row"], numbers.computed)
-            columns = [[f.load(vector, row, p * nr + j * lanes) for j in range(nv)] for p in range(parts)]
-            for i in range(mr):
-                scalars = [f.splat(f.load(numbers.computed, a_row, i * parts + p), lanes) for p in range(parts)]
-                for j in range(nv):
-                    accumulate([cells[i][p][j] for p in range(parts)], scalars, [columns[p][j] for p in range(parts)])
-        places = [(i * parts + p) * nr + j * lanes for i in range(mr) for p in range(parts) for j in range(nv)]
+        cells = sum_tile(f, numbers, tile, width)
+        lanes = nr // tile.nv
+        rows, vectors = range(tile.mr), range(width)
+        places = [(i * parts + p) * nr + j * lanes for i in rows for p in range(parts) for j in vectors]
         sums = [cell.get() for row in cells for part in row for cell in part]
-        put_or_add(f, f.args["first"], c, places, sums)
+        put_or_add(f, f.args["first"], f.args["c"], places, sums)
+
+
+def sum_tile(f: Function, numbers: Numbers, tile: Tile, width: int) -> list[list[list[Variable]]]:
+    """The sums over k products of a function's arguments a and b (see emit_micro_kernel), by row, part and vector."""
+    lanes = f.module.target.lanes(numbers.computed.itemsize)
+    vector = numbers.computed.of(lanes)
+    parts, mr, nr = numbers.parts, tile.mr, tile.nv * lanes
+    cells = [[[f.variable(vector, 0) for _ in range(width)] for _ in range(parts)] for _ in range(mr)]
+    with f.loop(0, f.args["k"]) as k:
+        a_row = f.offset(f.args["a"], k * (mr * parts), numbers.computed)
+        row = f.offset(f.args["b"], k * f.args["b_row"], numbers.computed)
+        columns = [[f.load(vector, row, p * nr + j * lanes) for j in range(width)] for p in range(parts)]
+        for i in range(mr):
+            scalars = [f.splat(f.load(numbers.computed, a_row, i * parts + p), lanes) for p in range(parts)]
+            for j in range(width):
+                accumulate([cells[i][p][j] for p in range(parts)], scalars, [columns[p][j] for p in range(parts)])
+    return cells
 
 
 def put_or_add(f: Function, first: Value, c: Value, places: Sequence[Operand], sums: Sequence[Value]) -> None:

@@ -18,7 +18,7 @@ from ..ir import I1, I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
 from .correlation import AXIS, Correlation
-from .gemm import Tile, emit_micro_kernel
+from .gemm import Tile, emit_micro_kernel, sum_tile
 
 ARGS = (
     # blocks
@@ -66,6 +66,7 @@ class _Bundle(Correlation):
         self.emit_pack_source()
         for width in self.tile.widths:
             emit_micro_kernel(self.module, f"micro_kernel_{width}", self.numbers, self.tile, width)
+        self.emit_whole_tile()
         self.emit_finish()
         self.emit_run()
 
@@ -255,11 +256,45 @@ class _Bundle(Correlation):
 
     # ---- results
 
+    def emit_whole_tile(self) -> None:
+        """A tile whose reduction is a single chain and whose pixels are plain: summed up and stored at once.
+
+        As `micro_kernel`, but with the bias added and the result narrowed: row i of vector j goes to
+        to[i*dst_channel + offsets[j*lanes]].
+        """
+        numbers, lanes, tile = self.numbers, self.lanes, self.tile
+        if numbers.parts == 2:
+            return
+        with self.module.function(
+            "whole_tile", k=I64, a=PTR, b=PTR, b_row=I64, to=PTR, dst_channel=I64, offsets=PTR, bias=PTR
+        ) as f:
+            cells = sum_tile(f, numbers, tile, tile.nv)
+            starts = [f.load(I64, f.args["offsets"], j * lanes) for j in range(tile.nv)]
+            has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
+            shift = f.variable(numbers.computed)
+            for i in range(tile.mr):
+                shift.set(0)
+                with f.when(has_bias):
+                    shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], i)))
+                channel = f.offset(f.args["to"], f.args["dst_channel"] * i, numbers.result)
+                for j in range(tile.nv):
+                    value = cells[i][0][j].get() + f.splat(shift.get(), lanes)
+                    f.store(numbers.narrow(f, value), channel, starts[j])
+
     def emit_finish(self) -> None:
-        """Add the bias to a block of finished sums, narrow them and store them."""
+        """Add the bias to finished sums, narrow and store them: rows from row_0 and vectors from vector_0 on."""
         numbers, lanes, parts, nv, mr = self.numbers, self.lanes, self.numbers.parts, self.tile.nv, self.tile.mr
         with self.module.function(
-            "finish", args=PTR, state=PTR, result=PTR, bias=PTR, first=I64, rows=I64, panels=I64
+            "finish",
+            args=PTR,
+            state=PTR,
+            result=PTR,
+            bias=PTR,
+            first=I64,
+            row_0=I64,
+            rows=I64,
+            vector_0=I64,
+            panels=I64,
         ) as f:
             args, state, panels = f.args["args"], f.args["state"], f.args["panels"]
             pixels, plain = self.state.read(f, state, "pixels", "plain")
@@ -267,7 +302,8 @@ class _Bundle(Correlation):
             offsets, flags, c = (self.section(f, args, state, n) for n in ("at_dst", "at_flags", "at_c"))
             has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
             shift = [f.variable(numbers.computed) for _ in range(parts)]
-            with f.loop(0, f.args["rows"]) as m:
+            rest = f.larger(plain, f.args["vector_0"])
+            with f.when(f.args["vector_0"] < panels * nv), f.loop(f.args["row_0"], f.args["rows"]) as m:
                 with f.when(has_bias) as otherwise:
                     for p in range(parts):
                         shift[p].set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], m * parts + p)))
@@ -284,9 +320,9 @@ class _Bundle(Correlation):
                     return numbers.narrow(f, f.load(self.vector, at, p * self.nr, aligned=True) + bias[p])
 
                 if parts == 1:
-                    with f.loop(0, plain) as v:
+                    with f.loop(f.args["vector_0"], plain) as v:
                         f.store(value(v, 0), channel, f.load(I64, offsets, v * lanes))
-                with f.loop(plain, panels * nv) as v:
+                with f.loop(rest, panels * nv) as v:
                     mask = f.lane_numbers(lanes) < f.splat(pixels - f.args["first"] - v * lanes, lanes)
                     index = f.load(I64.of(lanes), offsets, v * lanes, aligned=True)
                     if parts == 1:
@@ -354,6 +390,20 @@ class _Bundle(Correlation):
                         f, args, "in_place", "in_place_offset", "src_channel"
                     )
                     packed_from = f.smaller((pixels - first) // self.nr * in_place, panels)
+                    row_0 = group_0 * mr
+                    result = f.offset(
+                        dst,
+                        (sample * dst_batch + group * dst_group + row_0 * dst_channel) * parts,
+                        numbers.result,
+                    )
+                    null = f.emit(I1, f"icmp eq ptr {bias.ref}, null")
+                    own_bias = f.select(null, bias, f.offset(bias, (group * rows + row_0) * parts, numbers.stored))
+                    own_rows = f.smaller(rows - row_0, own_groups * mr)
+                    # A reduction of one chain is stored straight from registers, where tiles are whole.
+                    (plain,) = self.state.read(f, state, "plain")
+                    single = (channels * taps > 0) & (chunk_c >= channels) & (chunk_t >= taps)
+                    whole_panels = f.select(single, plain // self.tile.nv, 0)
+                    whole_groups = own_rows // mr
                     first_chunk = f.variable(I64, 1)
                     with f.loop(0, channels, chunk_c) as c0, f.loop(0, taps, chunk_t) as t0:
                         c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)
@@ -367,13 +417,23 @@ class _Bundle(Correlation):
                             packed = f.offset(b, q * k * (parts * self.nr), numbers.computed)
                             columns = f.select(is_packed, packed, as_it_lies)
                             b_row = f.select(is_packed, f.constant(parts * self.nr, I64), src_channel)
+                            tiles_from = f.variable(I64)
+                            tiles_from.set(0)
+                            if parts == 1:
+                                with f.when(q < whole_panels), f.loop(0, whole_groups) as g:
+                                    tile_a = f.offset(a.get(), g * panel_rows * mr, numbers.computed)
+                                    to = f.offset(result, g * mr * dst_channel, numbers.result)
+                                    places = f.offset(self.section(f, args, state, "at_dst"), q * self.nr, I64)
+                                    tile_bias = f.select(null, own_bias, f.offset(own_bias, g * mr, numbers.stored))
+                                    f.call("whole_tile", k, tile_a, columns, b_row, to, dst_channel, places, tile_bias)
+                                    tiles_from.set(whole_groups)
                             vectors = (pixels - first - q * self.nr + (self.lanes - 1)) // self.lanes
                             done = f.variable(I64)
                             done.set(0)
                             for width in reversed(self.tile.widths):
                                 # The narrowest tile that has a vector for each pixel left.
                                 fits = (vectors <= width) if width < self.tile.nv else (vectors > 0)
-                                with f.when(fits & done.get().equals(0)), f.loop(0, own_groups) as g:
+                                with f.when(fits & done.get().equals(0)), f.loop(tiles_from.get(), own_groups) as g:
                                     done.set(1)
                                     tile_a = f.offset(a.get(), g * panel_rows * (mr * parts), numbers.computed)
                                     tile_c = f.offset(c, (g * panels + q) * tile_size, numbers.computed)
@@ -386,13 +446,7 @@ class _Bundle(Correlation):
                         f.loop(0, own_groups * panels * tile_size, self.lanes) as i,
                     ):
                         f.store(f.zero(self.vector), c, i, aligned=True)  # an empty sum: no tap hits this phase
-                    row_0 = group_0 * mr
-                    result = f.offset(
-                        dst,
-                        (sample * dst_batch + group * dst_group + row_0 * dst_channel) * parts,
-                        numbers.result,
-                    )
-                    null = f.emit(I1, f"icmp eq ptr {bias.ref}, null")
-                    own_bias = f.select(null, bias, f.offset(bias, (group * rows + row_0) * parts, numbers.stored))
-                    own_rows = f.smaller(rows - row_0, own_groups * mr)
-                    f.call("finish", args, state, result, own_bias, first, own_rows, panels)
+                    whole_rows = f.select(whole_panels > 0, whole_groups * mr, 0)
+                    stored = whole_panels * self.tile.nv
+                    f.call("finish", args, state, result, own_bias, first, 0, whole_rows, stored, panels)
+                    f.call("finish", args, state, result, own_bias, first, whole_rows, own_rows, 0, panels)
