@@ -138,6 +138,11 @@ class AxisPlan:
     dst_step: int
     phases: tuple[Phase, ...]
 
+    @property
+    def positions(self) -> int:
+        """Grid positions of the largest phase; 0 without phases."""
+        return max((phase.count for phase in self.phases), default=0)
+
 
 def forward_axis(out: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> AxisPlan:
     """The axis of a forward convolution: one phase that sees every tap. A single output takes no step.

@@ -144,8 +144,11 @@ class _Search:
         return Consideration(algorithm.name, Verdict(False, reason), smallest)
 
     def _attempts(self) -> Iterator[tuple[int, int]]:
-        """Threads and thrift. Fewer threads change no bits, so that all are given up before blocks are made smaller."""
-        count = self.threads
+        """Threads and thrift. Fewer threads change no bits, so that all are given up before blocks are made smaller.
+
+        Work that is too small to gain stays on the caller's thread.
+        """
+        count = self.threads if self.problem.products >= config.get("parallel_threshold") else 1
         while count > 1:
             yield count, 0
             count //= 2

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from .. import geometry
@@ -377,6 +377,3 @@ def from_text(text: str) -> ConvProblem:
     if missing:
         raise FormatError(f"problem {text!r} lacks {sorted(missing)}", argument="problem", got=text)
     return ConvProblem.create(words[0], words[1], epilogue=epilogue, **known)
-
-
-FIELDS = tuple(f.name for f in fields(ConvProblem))

@@ -45,9 +45,14 @@ class Roles:
     w_strides: Ints
 
     @property
+    def grid(self) -> Ints:
+        """Grid positions of the largest phase, by axis."""
+        return tuple(axis.positions for axis in self.axes)
+
+    @property
     def pixels(self) -> int:
         """Grid positions of the largest phase."""
-        return math.prod(max((phase.count for phase in axis.phases), default=0) for axis in self.axes)
+        return math.prod(self.grid)
 
     @property
     def phases(self) -> int:
@@ -134,7 +139,6 @@ def make_tables(
         assert head + len(lists) == tap_at + TAP_ROW * first
         assert tap_at == phase_at + PHASE_ROW * len(axis.phases)
         block = blocks[a] if blocks else 1
-        most = max((phase.count for phase in axis.phases), default=0)
         row = {
             "extent": roles.src_spatial[a],
             "src_stride": roles.src_strides[a],
@@ -147,7 +151,7 @@ def make_tables(
             "phase_at": phase_at,
             "tap_at": tap_at,
             "block": block,
-            "blocks": -(-most // block),
+            "blocks": -(-axis.positions // block),
             "split": splits[a] if splits else 1,
         }
         rows += (row[name] for name in AXIS.names)

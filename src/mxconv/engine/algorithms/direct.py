@@ -88,7 +88,7 @@ def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tu
     )
     # The weights of a chunk of taps stay in registers beside the sums; more rows than image rows are waste.
     many = target.registers >= 32
-    most = min(7 if many else 4, max(phase.count for phase in axis.phases))
+    most = min(7 if many else 4, axis.positions)
     if not dense or taps < 2 or most < 2:
         return None
     chunks = -(-taps // (11 if many else 6))
@@ -140,7 +140,7 @@ def candidates(most: int, limit: int | None) -> Iterator[int]:
 
 def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int, thrift: int) -> Cut:
     """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
-    most = [max((p.count for p in axis.phases), default=0) for axis in roles.axes]
+    most = roles.grid
     limit = config.get("block_pixels")
     staged_bytes, sums_bytes = STAGED_BYTES >> thrift, SUMS_BYTES >> thrift
     size = numbers.computed.itemsize * max(1, roles.channels)
@@ -172,8 +172,7 @@ def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int
 
 def _least_staged(roles: Roles, lanes: int) -> int:
     """Elements that the smallest box stages: one grid position on each axis but the lane axis."""
-    lane = max(phase.count for phase in roles.axes[-1].phases)
-    block = (*(1,) * (len(roles.axes) - 1), min(lane, LANE_BLOCK))
+    block = (*(1,) * (len(roles.axes) - 1), min(roles.grid[-1], LANE_BLOCK))
     splits = [axis.src_step for axis in roles.axes]
     return measure_box(roles, block, splits, lanes, joined_axes(roles)).staged * max(1, roles.channels)
 
@@ -199,7 +198,7 @@ class Direct:
         if roles.rows > FEW_ROWS:
             # Halo columns are computed in vain here; there each value is packed once a tap. Both relative to the sums.
             lane = roles.axes[-1]
-            waste = reach(lane, interleave_of(roles) > 1) / lane.src_step / max(phase.count for phase in lane.phases)
+            waste = reach(lane, interleave_of(roles) > 1) / lane.src_step / lane.positions
             if waste > PACKING / roles.rows:
                 packing = PACKING / roles.rows
                 return Verdict(False, f"halo columns cost {waste:.0%}, packing costs implicit_gemm {packing:.0%}")
@@ -217,14 +216,11 @@ class Direct:
         size = numbers.computed.itemsize
         tile = tile_for(target, min(roles.rows, config.get("block_channels") or roles.rows))
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
-        threads = threads if p.products >= config.get("parallel_threshold") else 1
         step = interleave_of(roles)
         cut = choose_cut(roles, numbers, lanes, tile.nv, threads, p.batch * p.groups, thrift)
-        most = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
-        blocks = math.prod(-(-n // b) for n, b in zip(most, cut.block, strict=True))
+        blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         others = p.batch * (roles.phases // step) * blocks
-        group_block = max(1, min(64, p.groups * others // (6 * threads)))
-        group_block = min(group_block, p.groups)
+        group_block = max(1, min(64, p.groups, p.groups * others // (6 * threads)))
         group_blocks = -(-p.groups // group_block)
         run_tasks = others * group_blocks
         threads = max(1, min(threads, run_tasks))

@@ -49,8 +49,7 @@ def box_of(roles: Roles, most: int) -> tuple[int, ...]:
     """As many grid positions as a chain may have: whole rows first, then rows, then planes."""
     block = []
     for axis in reversed(roles.axes):
-        count = max((phase.count for phase in axis.phases), default=0)
-        block.append(max(1, min(count, most)))
+        block.append(max(1, min(axis.positions, most)))
         most //= block[-1]
     return tuple(reversed(block))
 
@@ -111,11 +110,9 @@ class DirectWeight:
         tile = tile_for(target, lanes, min(roles.rows, config.get("block_channels") or roles.rows))
         nr = tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN, config.get("block_pixels") or CHAIN)
-        threads = threads if p.products >= config.get("parallel_threshold") else 1
         block = box_of(roles, max(1, chain >> thrift))
         box = measure_box(roles, block, [1] * len(roles.axes), lanes)
-        counts = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
-        blocks = math.prod(-(-n // b) for n, b in zip(counts, block, strict=True))
+        blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, block, strict=True))
         pairs = roles.channels * roles.most_taps
         panels, pair_groups = -(-roles.rows // nr), -(-pairs // tile.mr)
         partial_size = panels * pair_groups * tile.mr * nr

@@ -117,7 +117,6 @@ class ImplicitGemm:
         tile = choose_tile(target, numbers, min(roles.rows, most_rows or ROWS), most_pixels)
         nr = tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
-        threads = threads if p.products >= config.get("parallel_threshold") else 1
         row_groups = -(-roles.rows // tile.mr)
         block_panels, block_rows = choose_blocks(
             roles, tile, lanes, threads, p.batch * p.groups, thrift, most_pixels, most_rows

@@ -121,7 +121,7 @@ def choose_lane_axis(roles: Roles, lanes: int, parts: int) -> int:
 
     def cost(a: int) -> tuple[float, int]:
         axis = roles.axes[a]
-        count = max((phase.count for phase in axis.phases), default=0) or 1
+        count = axis.positions or 1
         gathers = not near_distance(parts, axis.src_step * roles.src_strides[a])
         return -(-count // lanes) / count * (4 if gathers else 1), -a
 
@@ -167,13 +167,12 @@ class ScratchFree:
         lanes = target.lanes(numbers.computed.itemsize)
         roles = with_row_axis(with_merged_axes(roles_of(problem)))
         roles = with_lane_axis(roles, choose_lane_axis(roles, lanes, numbers.parts))
-        threads = threads if problem.products >= config.get("parallel_threshold") else 1
         make = self._plan_weight if problem.direction == "backward_weight" else self._plan_data
         return make(problem, roles, numbers, target, threads)
 
     def _plan_data(self, p: ConvProblem, roles: Roles, numbers: Numbers, target: Target, threads: int) -> Plan:
         lanes = target.lanes(numbers.computed.itemsize)
-        counts = [max((phase.count for phase in axis.phases), default=0) for axis in roles.axes]
+        counts = roles.grid
         src_lane = roles.axes[-1].src_step * roles.src_strides[-1]
         near = near_distance(numbers.parts, src_lane)
         vectors = -(-min(counts[-1], config.get("block_pixels") or counts[-1]) // lanes)
