@@ -15,6 +15,7 @@ import pytest
 
 import mxconv as mx
 from mxconv.errors import DTypeError, MXNetError, ParamError, ShapeError
+from mxconv.ops.inference import infer_shapes
 from mxconv.ops.registry import OPERATORS
 
 CONV, DECONV = "Convolution", "Deconvolution"
@@ -45,7 +46,8 @@ class Row:
         attrs = {k: v for k, v in {**KERNEL, **self.attrs}.items() if v is not LEFT_OUT}
         if self.infer is not None:
             spec = OPERATORS[self.op]
-            return spec.infer_shape(spec.parse(attrs), *self.infer)
+            inputs, output = self.infer
+            return infer_shapes(spec, spec.parse(attrs), inputs, [output])
         usual = SHAPES if self.op == CONV else DECONV_SHAPES
         arrays = {
             name: np.zeros(shape, self.dtypes.get(name, "float32")) if isinstance(shape, tuple) else shape

@@ -15,6 +15,7 @@ from ..engine.planner import recording
 from ..errors import ShapeError
 from ..ops.operands import check_inputs
 from ..ops.refusal import refusal
+from ..ops.registry import compute
 from . import filters
 from .attributes import find_operator, parse_assignments
 from .files import check_output, is_picture, read_array, write_array
@@ -50,11 +51,11 @@ def run_apply(op: str, *, data: str, weight: str, bias: str | None, params: Sequ
         attributes = chosen.attributes(spec.name, channels, spatial, given)
     inputs = [x, w] if bias is None else [x, w, read_array("--bias", bias)]
     param = spec.parse({"no_bias": str(bias is None), **attributes})
-    check_inputs(param, ("data", "weight", "bias")[: len(inputs)])
+    check_inputs(spec, param, ("data", "weight", "bias")[: len(inputs)])
 
     with recording() as plans:
         start = perf_counter()
-        y = spec.forward(param, inputs)
+        (y,) = compute(spec, param, inputs)
         seconds = perf_counter() - start
     clipped = write_array(path, as_picture(y, chosen, channels, channels_last) if is_picture(out) else y)
     how = ", ".join(dict.fromkeys(plan.algorithm for plan in plans)) or "nothing to compute"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.registry import OPERATORS
+from ..ops.registry import OPERATORS, compute
 from ..plots.sheets import Panel, save_sheet
 from .files import replacing
 from .measure import Measurement
@@ -68,7 +68,7 @@ def _rebuilt_from_few(analysis: Measurement, synthesis: Measurement, photograph:
     """The photograph rebuilt from the lowest frequencies alone, as a strongly compressed JPEG is."""
     spec = OPERATORS[synthesis.step.op]
     kept = lowest_frequencies(analysis.output, KEPT)
-    few = spec.forward(spec.parse(synthesis.step.attributes), [kept, synthesis.step.weight])
+    (few,) = compute(spec, spec.parse(synthesis.step.attributes), [kept, synthesis.step.weight])
     count = sum(u + v < KEPT for u in range(BLOCK) for v in range(BLOCK))
     return Panel(_pixels(few), f"And back: {count} of {BLOCK * BLOCK} cosines", _quality(few, photograph))
 

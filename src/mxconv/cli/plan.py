@@ -11,6 +11,7 @@ from ..engine import planner, threads
 from ..engine.problem import DIRECTIONS, ConvProblem, contiguous_strides
 from ..errors import DTypeError, ParamError
 from ..jit import target
+from ..ops.inference import infer_shapes
 from ..ops.layouts import resolve_layout
 from ..ops.params import ConvParam, DeconvolutionParam
 from ..ops.refusal import refusal
@@ -60,7 +61,7 @@ def problem_of(spec: OpSpec, param: ConvParam, data: tuple[int, ...], dtype: str
         fix = "Name one of them."
         raise refusal(DTypeError, "--dtype", dtype, f"one of {', '.join(DTYPES)}", fix=fix, op=spec.name)
     with np_shape(True):
-        in_shapes, (out,) = spec.infer_shape(param, [data])
+        in_shapes, (out,) = infer_shapes(spec, param, [data])
     layout = resolve_layout(param.layout, param.kernel)
     arrays = {"data": data, "weight": in_shapes[1], "out": out}
     shapes = {name: layout.to_logical(shape) for name, shape in arrays.items()}

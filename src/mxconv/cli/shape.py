@@ -12,6 +12,7 @@ import typer
 
 from .. import geometry
 from ..errors import ParamError, ShapeError
+from ..ops.inference import infer_shapes
 from ..ops.layouts import Layout, resolve_layout
 from ..ops.params import ConvParam, DeconvolutionParam
 from ..ops.refusal import refusal
@@ -115,7 +116,7 @@ def _by_axis(param: ConvParam, work: Sequence[list[str]]) -> list[str]:
 def _infer(spec: OpSpec, param: ConvParam, data: Shape) -> tuple[list[Shape], Shape]:
     """The shapes of all inputs and of the output; -1 is unknown, 0 is a size."""
     with np_shape(True):
-        in_shapes, out_shapes = spec.infer_shape(param, [data])
+        in_shapes, out_shapes = infer_shapes(spec, param, [data])
     return in_shapes, out_shapes[0]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.params import KINDS
+from ..ops.params import DECONVOLUTION
 from . import filters
 
 Array = NDArray[Any]
@@ -37,7 +37,7 @@ class Step:
     def parameters(self) -> str:
         """The parameters that say something, in MXNet's words and order."""
         texts = {name: value.replace(" ", "") for name, value in self.attributes.items()}
-        shown = [name for name in KINDS if name in texts and name not in ("no_bias", "num_filter")]
+        shown = [name for name in DECONVOLUTION.fields if name in texts and name not in ("no_bias", "num_filter")]
         return " ".join(f"{name}={texts[name]}" for name in shown if texts[name] != "(0,0)")
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import MXNetError, ParamError
+from ..errors import ParamError
+from ..ops.grammar import Null
 from ..ops.operands import check_inputs
-from ..ops.params import Null
 from ..ops.refusal import refusal
-from ..ops.registry import OPERATORS
+from ..ops.registry import OPERATORS, Call, compute
 from .base import Array
 from .ndarray import NDArray
 
@@ -49,26 +49,18 @@ def _only(op: str, outs: list[Any] | tuple[Any, ...]) -> Any:
 
 
 def _call(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
-    """Parse, check, compute, and wrap or fill the result; an error of the inner layers learns the operator's name."""
-    try:
-        return _run(op, inputs, out, given, extra)
-    except MXNetError as error:
-        error.with_context(op=op)
-        raise
-
-
-def _run(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
+    """Parse, check, compute, and wrap or fill the result."""
     spec = OPERATORS[op]
     arrays = {name: _as_numpy(op, name, value) for name, value in inputs.items() if value is not None}
     param = spec.parse({name: value for name, value in {**given, **extra}.items() if value is not Null})
-    check_inputs(param, tuple(arrays))
+    check_inputs(spec, param, tuple(arrays))
     operands = list(arrays.values())
-    weight = inputs["weight"]._identity() if isinstance(inputs["weight"], NDArray) else None
+    kept = tuple(inputs[name]._identity() if isinstance(inputs[name], NDArray) else None for name in arrays)
     if out is None:
         context = next((x.context for x in inputs.values() if isinstance(x, NDArray)), None)
-        return NDArray._adopt(spec.forward(param, operands, weight=weight), context)
+        return NDArray._adopt(compute(spec, param, operands, Call(identities=kept))[0], context)
     with _writing(op, _only(op, out) if isinstance(out, (list, tuple)) else out) as memory:
-        spec.forward(param, operands, memory, weight=weight)
+        compute(spec, param, operands, Call(out=memory, identities=kept))
     return list(out) if isinstance(out, (list, tuple)) else out
 
 

@@ -21,42 +21,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.execute import convolve
-from ..engine.pack_cache import WeightIdentity
-from .inference import infer_shape
 from .operands import Array, input_names, prepare
+from .params import CONVOLUTION as SIGNATURE
 from .params import ConvolutionParam
-from .registry import OpSpec, register
+from .registry import Call, OpSpec, register
+from .shapes import infer_shape
 from .types import check_reduction, infer_type
 
-# ---- shape rule: mxconv.ops.shapes and inference
+# ---- shape rule: mxconv.ops.shapes
 
 
 # ---- dtype rule
 
 
-def infer_types(param: ConvolutionParam, in_types: Sequence[Any], out_type: Any = None) -> tuple[list[Any], list[Any]]:
+def infer_types(
+    param: ConvolutionParam, in_types: Sequence[Any], out_types: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
     """The types of the inputs and of the output; see mxconv.ops.types."""
-    return infer_type(param.op, input_names(param), in_types, out_type)
+    return infer_type(param.op, input_names(param), in_types, out_types[0])
 
 
 # ---- computation
 
 
-def forward(
-    param: ConvolutionParam,
-    inputs: Sequence[Array],
-    out: Array | None = None,
-    *,
-    weight: WeightIdentity | None = None,
-) -> Array:
-    """Convolve data with weight and add bias; into `out` if given, which may overlap the inputs.
-
-    >>> import numpy as np
-    >>> param = ConvolutionParam.parse({"kernel": (3, 3), "num_filter": 8, "no_bias": True})
-    >>> forward(param, [np.ones((1, 4, 9, 9)), np.ones((8, 4, 3, 3))]).shape
-    (1, 8, 7, 7)
-    """
-    o = prepare(param, inputs, out)
+def forward(param: ConvolutionParam, inputs: Sequence[Array], call: Call) -> tuple[Array]:
+    """Convolve data with weight and add bias; into `call.out` if given, which may overlap the inputs."""
+    o = prepare(param, inputs, call.out)
     check_reduction(param.op, o.dtype, math.prod(o.weight.shape[1:]))
     pads = param.pad
     convolve(
@@ -70,15 +60,16 @@ def forward(
         pad_lo=tuple(lo for lo, _ in pads),
         pad_hi=tuple(hi for _, hi in pads),
         groups=param.num_group,
-        weight=weight,
+        weight=call.identities[1] if call.identities else None,
         workspace=param.workspace << 20,
     )
-    return o.result
+    return (o.result,)
 
 
-CONVOLUTION = register(
+register(
     OpSpec(
         name="Convolution",
+        signature=SIGNATURE,
         parse=ConvolutionParam.parse,
         input_names=input_names,
         infer_shape=infer_shape,

@@ -26,25 +26,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.execute import convolve
-from ..engine.pack_cache import WeightIdentity
-from .inference import infer_shape
 from .operands import Array, Operands, input_names, prepare
+from .params import DECONVOLUTION as SIGNATURE
 from .params import DeconvolutionParam
-from .registry import OpSpec, register
-from .shapes import axis_pads
+from .registry import Call, OpSpec, register
+from .shapes import axis_pads, infer_shape
 from .types import check_reduction, infer_type
 
-# ---- shape rule: mxconv.ops.shapes and inference
+# ---- shape rule: mxconv.ops.shapes
 
 
 # ---- dtype rule
 
 
 def infer_types(
-    param: DeconvolutionParam, in_types: Sequence[Any], out_type: Any = None
+    param: DeconvolutionParam, in_types: Sequence[Any], out_types: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
     """The types of the inputs and of the output; see mxconv.ops.types."""
-    return infer_type(param.op, input_names(param), in_types, out_type)
+    return infer_type(param.op, input_names(param), in_types, out_types[0])
 
 
 def _longest_sum(param: DeconvolutionParam, o: Operands) -> int:
@@ -58,21 +57,9 @@ def _longest_sum(param: DeconvolutionParam, o: Operands) -> int:
 # ---- computation
 
 
-def forward(
-    param: DeconvolutionParam,
-    inputs: Sequence[Array],
-    out: Array | None = None,
-    *,
-    weight: WeightIdentity | None = None,
-) -> Array:
-    """Spread data through weight and add bias; into `out` if given, which may overlap the inputs.
-
-    >>> import numpy as np
-    >>> param = DeconvolutionParam.parse({"kernel": (4, 4), "stride": (2, 2), "pad": (1, 1), "num_filter": 8})
-    >>> forward(param, [np.ones((1, 4, 9, 9)), np.ones((4, 8, 4, 4))]).shape
-    (1, 8, 18, 18)
-    """
-    o = prepare(param, inputs, out)
+def forward(param: DeconvolutionParam, inputs: Sequence[Array], call: Call) -> tuple[Array]:
+    """Spread data through weight and add bias; into `call.out` if given, which may overlap the inputs."""
+    o = prepare(param, inputs, call.out)
     if o.dtype.max_products is not None:
         check_reduction(param.op, o.dtype, _longest_sum(param, o))
     pads = axis_pads(param, o.data.shape[2:])
@@ -87,15 +74,16 @@ def forward(
         pad_lo=tuple(lo for lo, _ in pads),
         pad_hi=tuple(hi for _, hi in pads),
         groups=param.num_group,
-        weight=weight,
+        weight=call.identities[1] if call.identities else None,
         workspace=param.workspace << 20,
     )
-    return o.result
+    return (o.result,)
 
 
-DECONVOLUTION = register(
+register(
     OpSpec(
         name="Deconvolution",
+        signature=SIGNATURE,
         parse=DeconvolutionParam.parse,
         input_names=input_names,
         infer_shape=infer_shape,

@@ -1,4 +1,4 @@
-"""Shape inference in MXNet's notation of what is unknown, for the registry.
+"""Shape inference in MXNet's notation of what is unknown.
 
 Legacy mode, the default: an unknown extent is 0 (or -1), an unknown rank `()`. Inside `mx.util.np_shape()`: an
 unknown extent is -1, an unknown rank None, and 0 is a size. None is accepted for either in both modes.
@@ -12,33 +12,39 @@ from typing import Any
 
 from ..errors import ShapeError
 from ..util import is_np_shape
-from .params import ConvParam
 from .refusal import refusal
-from .shapes import Dim, Shape, Shapes, solve
+from .registry import OpSpec, Shape
 
 
-def infer_shape(param: ConvParam, in_shapes: Sequence[Any], out_shape: Any = None) -> tuple[list[Any], list[Any]]:
-    """Shapes of the inputs and of the output, as far as they follow from those that are known.
+def infer_shapes(
+    spec: OpSpec, param: Any, in_shapes: Sequence[Any], out_shapes: Sequence[Any] = ()
+) -> tuple[list[Any], list[Any]]:
+    """Shapes of the inputs and of the outputs, as far as they follow from those that are known; both may be short.
 
     Raises: ShapeError or ParamError, if the shapes contradict each other or the parameters.
 
-    >>> from mxconv.ops.params import ConvolutionParam
-    >>> infer_shape(ConvolutionParam.parse({"kernel": 3, "num_filter": 8}), [(0, 4, 10)])
+    >>> from mxconv.ops import OPERATORS
+    >>> conv = OPERATORS["Convolution"]
+    >>> infer_shapes(conv, conv.parse({"kernel": 3, "num_filter": 8}), [(0, 4, 10)])
     ([(0, 4, 10), (8, 4, 3), (8,)], [(0, 8, 8)])
     """
-    names = ("data", "weight") if param.no_bias else ("data", "weight", "bias")
-    missing = [None] * (len(names) - len(in_shapes))
-    known = {n: _read(param.op, n, s) for n, s in zip(names, [*in_shapes, *missing], strict=True)}
-    output = _read(param.op, "output", out_shape)
-    solved = solve(param, Shapes(known["data"], known["weight"], known.get("bias"), output))
-    return [_write(getattr(solved, name)) for name in names], [_write(solved.output)]
+    known = []
+    for names, shapes in ((spec.input_names(param), in_shapes), (spec.output_names(param), out_shapes)):
+        full = [*shapes, *([None] * (len(names) - len(shapes)))]
+        known.append([read_shape(spec.name, name, shape) for name, shape in zip(names, full, strict=True)])
+    ins, outs = spec.infer_shape(param, *known)
+    return [write_shape(shape) for shape in ins], [write_shape(shape) for shape in outs]
 
 
-def _read(op: str, name: str, shape: Any) -> Shape | None:
+def read_shape(op: str, name: str, shape: Any) -> Shape:
+    """A shape in MXNet's notation as the registry has it.
+
+    Raises: ShapeError, for an extent below -1.
+    """
     np_mode = is_np_shape()
     if shape is None or (not np_mode and len(shape) == 0):
         return None
-    dims: list[Dim] = []
+    dims: list[int | None] = []
     for entry in shape:
         n = -1 if entry is None else operator.index(entry)
         if n < -1:
@@ -49,7 +55,8 @@ def _read(op: str, name: str, shape: Any) -> Shape | None:
     return tuple(dims)
 
 
-def _write(shape: Shape | None) -> Any:
+def write_shape(shape: Shape) -> Any:
+    """A shape of the registry's in MXNet's notation."""
     np_mode = is_np_shape()
     if shape is None:
         return None if np_mode else ()

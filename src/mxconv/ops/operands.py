@@ -13,6 +13,7 @@ from ..errors import ParamError, ShapeError
 from .layouts import resolve_layout
 from .params import ConvParam
 from .refusal import refusal
+from .registry import OpSpec
 from .shapes import check_shapes
 from .types import check_output, uniform_dtype
 
@@ -54,26 +55,29 @@ def prepare(param: ConvParam, inputs: Sequence[Array], out: Array | None) -> Ope
     return Operands(dtype, view(data), view(weight), bias, view(out), out)
 
 
-def check_inputs(param: ConvParam, given: Sequence[str]) -> None:
+def check_inputs(spec: OpSpec, param: Any, given: Sequence[str]) -> None:
     """Refuse a call whose inputs are not the ones that the parameters ask for.
 
     Raises: ParamError, with MXNet's count and the names.
     """
-    wanted = input_names(param)
+    wanted = spec.input_names(param)
     if tuple(given) == wanted:
         return
     missing = [name for name in wanted if name not in given]
     got = ", ".join(given) or "no inputs"
     verb = "is missing, got" if missing else "is not asked for, got"
     expected = ", ".join(wanted)
-    why = (
-        f"Operator {param.op} expects {len(wanted)} inputs, but got {len(given)} instead, with no_bias={param.no_bias}"
-    )
-    fix = "Leave bias out, or pass no_bias=False."
+    why = f"Operator {spec.name} expects {len(wanted)} inputs, but got {len(given)} instead"
+    has_bias = "no_bias" in spec.signature.fields
+    if has_bias:
+        why += f", with no_bias={param.no_bias}"
+    fix = f"Pass {expected}."
     if missing:
         fix = f"Pass {' and '.join(missing)}" + (", or no_bias=True." if missing == ["bias"] else ".")
-    argument = missing[0] if missing else "bias"
-    raise refusal(ParamError, argument, got, expected, why, fix=fix, op=param.op, verb=verb)
+    elif has_bias and "bias" in given:
+        fix = "Leave bias out, or pass no_bias=False."
+    argument = missing[0] if missing else next((name for name in given if name not in wanted), given[-1])
+    raise refusal(ParamError, argument, got, expected, why, fix=fix, op=spec.name, verb=verb)
 
 
 def _allocate(op: str, shape: tuple[int, ...], result: DType) -> Array:

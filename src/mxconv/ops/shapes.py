@@ -20,8 +20,9 @@ from typing import NamedTuple, cast
 
 from .. import geometry
 from ..errors import MXNetError, ParamError, ShapeError
+from .grammar import Pairs
 from .layouts import Layout, resolve_layout
-from .params import ConvParam, DeconvolutionParam, Pairs
+from .params import ConvParam, DeconvolutionParam
 from .refusal import refusal, spell_shape
 
 Dim = int | None
@@ -54,6 +55,18 @@ def check_shapes(
 @lru_cache(maxsize=1024)
 def _output(param: ConvParam, data: Shape, weight: Shape, bias: Shape | None) -> tuple[int, ...]:
     return cast("tuple[int, ...]", solve(param, Shapes(data, weight, bias, None)).output)
+
+
+def infer_shape(
+    param: ConvParam, in_shapes: Sequence[Shape | None], out_shapes: Sequence[Shape | None]
+) -> tuple[list[Shape | None], list[Shape | None]]:
+    """`solve` for the registry.
+
+    Raises: ShapeError or ParamError.
+    """
+    bias = None if param.no_bias else in_shapes[2]
+    solved = solve(param, Shapes(in_shapes[0], in_shapes[1], bias, out_shapes[0]))
+    return [solved.data, solved.weight, *([] if param.no_bias else [solved.bias])], [solved.output]
 
 
 def solve(param: ConvParam, given: Shapes) -> Shapes:

@@ -7,7 +7,8 @@ import pytest
 
 from mxconv.cli.check import WINDOW, largest_error
 from mxconv.engine.planner import recording
-from mxconv.ops.registry import OPERATORS
+from mxconv.ops.inference import infer_shapes
+from mxconv.ops.registry import OPERATORS, compute
 
 CASES = {
     "padded": ("Convolution", {"kernel": "(5,3)", "pad": "(2,1)", "num_filter": "4", "num_group": "2"}),
@@ -32,10 +33,10 @@ def test_windows_agree_and_notice(case: str, spatial: tuple[int, int], rng: np.r
     spec = OPERATORS[op]
     param = spec.parse({**attributes, "no_bias": "True"})
     data = rng.integers(-8, 9, (2, 4, *spatial)).astype(np.float64)
-    (_, weight_shape), _ = spec.infer_shape(param, [data.shape])
+    (_, weight_shape), _ = infer_shapes(spec, param, [data.shape])
     weight = rng.integers(-8, 9, weight_shape).astype(np.float64)
     with recording() as plans:
-        output = spec.forward(param, [data, weight])
+        (output,) = compute(spec, param, [data, weight])
     problem = plans[0].problem
     assert largest_error(problem, data, weight, output) == 0
     middles = [max(0, n - WINDOW) // 2 for n in output.shape[2:]]

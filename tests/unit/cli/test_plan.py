@@ -12,6 +12,7 @@ from mxconv.cli.attributes import find_operator, parse_assignments, parse_shape
 from mxconv.cli.plan import problem_of
 from mxconv.engine import planner
 from mxconv.engine.algorithms import ALGORITHMS
+from mxconv.ops.inference import infer_shapes
 
 
 def rows(text: str) -> dict[str, str]:
@@ -65,7 +66,7 @@ def test_a_problem_in_the_engines_notation(mxconv: Callable) -> None:
 def test_it_is_the_problem_that_a_call_computes(op: str, data: str, words: str) -> None:
     spec = find_operator(op)
     param = spec.parse(parse_assignments(words.split()))
-    shapes, _ = spec.infer_shape(param, [parse_shape("--data", data)])
+    shapes, _ = infer_shapes(spec, param, [parse_shape("--data", data)])
     with planner.recording() as plans:
         getattr(mx.nd, op)(*(mx.nd.zeros(shape) for shape in shapes), **parse_assignments(words.split()))
     assert problem_of(spec, param, parse_shape("--data", data), "float32") == plans[0].problem

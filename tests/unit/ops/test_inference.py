@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mxconv.errors import ShapeError
+from mxconv.ops.inference import infer_shapes
 from mxconv.ops.registry import OPERATORS
 from mxconv.util import np_shape
 
@@ -15,7 +16,7 @@ CONV, DECONV = OPERATORS["Convolution"], OPERATORS["Deconvolution"]
 
 def infer(spec: Any, attrs: dict[str, Any], *known: Any, out: Any = None) -> Any:
     param = spec.parse({"num_filter": 8, **attrs})
-    shapes, outs = spec.infer_shape(param, list(known), out)
+    shapes, outs = infer_shapes(spec, param, list(known), [out])
     assert len(shapes) == len(spec.input_names(param))
     assert len(outs) == 1
     return (*shapes, outs[0])

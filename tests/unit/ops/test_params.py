@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mxconv.errors import ParamError
-from mxconv.ops.params import ConvolutionParam, ConvParam, DeconvolutionParam, Null, attr_text
+from mxconv.ops.grammar import Null, attr_text
+from mxconv.ops.params import ConvolutionParam, ConvParam, DeconvolutionParam
 
 
 def read(name: str, value: Any, op: type[ConvParam] = DeconvolutionParam) -> Any:

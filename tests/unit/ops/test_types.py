@@ -17,11 +17,11 @@ from mxconv.ops.registry import OPERATORS
 def infer(op: str, *known: Any, out: Any = None) -> Any:
     spec = OPERATORS[op]
     param = spec.parse({"kernel": 3, "num_filter": 8, "no_bias": False})
-    types, outs = spec.infer_type(param, list(known), out)
+    types, outs = spec.infer_type(param, list(known), [out])
     return (*types, outs[0])
 
 
-@pytest.mark.parametrize("op", list(OPERATORS))
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
 def test_inference(op: str) -> None:
     f4, i4 = np.float32, np.int32
     assert infer(op, "float32") == (f4, f4, f4, f4)
@@ -38,7 +38,7 @@ def test_inference(op: str) -> None:
         assert types[3] is DTYPES[result.result].numpy.type
 
 
-@pytest.mark.parametrize("op", list(OPERATORS))
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
 def test_contradictions_and_unsupported_types(op: str) -> None:
     with pytest.raises(
         DTypeError, match=r"Expected 'float32' v.s. given 'float64' at 'weight'.*weight.astype\('float32'\)"
@@ -61,14 +61,14 @@ def test_contradictions_and_unsupported_types(op: str) -> None:
     [("bool", "uint8"), ("uint16", "int32"), ("uint32", "int64"), ("uint64", "int64"), ("longdouble", "float64"),
      ("object", "float32"), ("U3", "float32"), ("M8[s]", "float32"), (ml_dtypes.float8_e4m3fn, "float32")],
 )  # fmt: skip
-@pytest.mark.parametrize("op", list(OPERATORS))
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
 def test_unsupported_arrays_name_the_cast(op: str, dtype: Any, cast: str) -> None:
     data, weight = np.zeros((1, 1, 4), dtype), np.zeros((1, 1, 2), dtype)
     with pytest.raises(DTypeError, match=rf"data has dtype .*expected one of float32, .*data\.astype\('{cast}'\)"):
         getattr(mx.nd, op)(data, weight, kernel=2, num_filter=1, no_bias=True)
 
 
-@pytest.mark.parametrize("op", list(OPERATORS))
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
 def test_mixed_arrays_name_the_cast(op: str) -> None:
     data, weight, bias = np.zeros((1, 1, 4), "f4"), np.zeros((1, 1, 2)), np.zeros(1, "f4")
     with pytest.raises(DTypeError, match=r"weight has dtype float64, expected float32.*weight\.astype\('float32'\)"):
@@ -79,7 +79,7 @@ def test_mixed_arrays_name_the_cast(op: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("taps", [1, 2])
-@pytest.mark.parametrize("op", list(OPERATORS))
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
 def test_long_sums_of_bytes(op: str, dtype: str, taps: int) -> None:
     """The longest sum that is allowed is exact with the most extreme numbers; one product more is refused."""
     most = DTYPES[dtype].max_products
