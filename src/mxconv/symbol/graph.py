@@ -77,7 +77,7 @@ class Entry(NamedTuple):
     """One output of a node: what an edge of the graph carries."""
 
     node: Node
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name, which nobody calls on an edge
 
 
 def topological(entries: Iterable[Entry]) -> list[Node]:
