@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
+from ..ops.casts import cast_scalar, is_scalar, python_number
 from .base import BOOL, Array, ArrayBase
-from .scalars import cast_scalar, is_scalar, python_number
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..context import Context, host_context
 from ..errors import ParamError
+from ..ops.casts import cast_array
 from .base import Array, array_dtype
 from .ndarray import NDArray
-from .scalars import cast_array
 from .shapes import as_shape
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..ops.casts import cast_array, cast_scalar, is_scalar
 from ..util import is_np_shape
 from .base import Array, ArrayBase
-from .scalars import cast_array, cast_scalar, is_scalar
 
 if TYPE_CHECKING:
     from typing_extensions import Self

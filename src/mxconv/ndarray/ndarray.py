@@ -14,12 +14,12 @@ import numpy as np
 
 from ..context import Context, host_context
 from ..errors import ShapeError
+from ..ops.casts import cast_array
 from .arithmetic import ArithmeticMethods
 from .base import Array, array_dtype
 from .exchange import ExchangeMethods
 from .indexing import IndexingMethods
 from .reductions import ReductionMethods
-from .scalars import cast_array
 from .shapes import ShapeMethods
 
 if TYPE_CHECKING:

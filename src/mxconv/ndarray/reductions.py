@@ -14,8 +14,8 @@ import numpy as np
 
 from ..dtypes import BFLOAT16
 from ..errors import DTypeError, ParamError, ShapeError
+from ..ops.casts import cast_array, cast_limit
 from .base import BOOL, Array, ArrayBase
-from .scalars import cast_array, cast_limit
 
 if TYPE_CHECKING:
     from typing_extensions import Self

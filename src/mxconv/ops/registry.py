@@ -73,7 +73,7 @@ class Forward(Protocol):
     Inputs are read-only, except those that the operator says it mutates.
     """
 
-    def __call__(self, param: Any, inputs: Sequence[Array], call: Call) -> Sequence[Array]: ...
+    def __call__(self, param: Any, inputs: Sequence[Array], call: Call, /) -> Sequence[Array]: ...
 
 
 class InferShape(Protocol):
@@ -83,7 +83,7 @@ class InferShape(Protocol):
     """
 
     def __call__(
-        self, param: Any, in_shapes: Sequence[Shape], out_shapes: Sequence[Shape]
+        self, param: Any, in_shapes: Sequence[Shape], out_shapes: Sequence[Shape], /
     ) -> tuple[Sequence[Shape], Sequence[Shape]]: ...
 
 
@@ -94,7 +94,7 @@ class InferType(Protocol):
     """
 
     def __call__(
-        self, param: Any, in_types: Sequence[Any], out_types: Sequence[Any]
+        self, param: Any, in_types: Sequence[Any], out_types: Sequence[Any], /
     ) -> tuple[Sequence[Any], Sequence[Any]]: ...
 
 

@@ -22,6 +22,7 @@ from .. import geometry
 from ..errors import MXNetError, ParamError, ShapeError
 from .grammar import Pairs
 from .layouts import Layout, resolve_layout
+from .merge import merge_shape
 from .params import ConvParam, DeconvolutionParam
 from .refusal import refusal, spell_shape
 
@@ -94,18 +95,18 @@ def _solve(param: ConvParam, given: Shapes) -> Shapes:
     bias = None
     if not param.no_bias:
         fix = "Pass a bias with one number for each filter, or change num_filter."
-        bias = _merge("bias", given.bias, geometry.bias_shape(param.num_filter), "(num_filter,)", fix)
+        bias = merge_shape("bias", given.bias, geometry.bias_shape(param.num_filter), "(num_filter,)", fix)
     outs = [_out_extent(param, axis, size) for axis, size in enumerate(sizes)]
     inferred = layout.to_stored((batch, param.num_filter, *outs))
     fix = "Pass shapes that belong together, or leave one of them unknown."
     because = f"the data has shape {spell_shape(given.data)}"
-    output = _merge("output", given.output, inferred, because, fix)
+    output = merge_shape("output", given.output, inferred, because, fix)
     data = given.data
     if not isinstance(param, DeconvolutionParam):
         batch, _, *outs = layout.to_logical(output)
         sizes = [_in_extent(param, axis, out) for axis, out in enumerate(outs)]
         because = f"the output has shape {spell_shape(output)}"
-        data = _merge("data", data, layout.to_stored((batch, channels, *sizes)), because, fix)
+        data = merge_shape("data", data, layout.to_stored((batch, channels, *sizes)), because, fix)
     return Shapes(data, weight, bias, output)
 
 
@@ -204,7 +205,7 @@ def _weight_shape(param: ConvParam, layout: Layout, channels: Dim, given: Shape 
         needs = (theirs[place] or 0) * (1 if transposed else param.num_group)
         if needs and (*theirs[:place], *theirs[place + 1 :]) == (*logical[:place], *logical[place + 1 :]):
             fix = f"Pass a weight of that shape, or data with {needs} channels."
-    return _merge("weight", given, inferred, because, fix)
+    return merge_shape("weight", given, inferred, because, fix)
 
 
 def _out_extent(param: ConvParam, axis: int, size: Dim) -> Dim:
@@ -264,19 +265,3 @@ def _in_extent(param: ConvParam, axis: int, out: Dim) -> Dim:
         got, expected = f"{out} samples on spatial axis {axis}", f"at least {least}"
         raise refusal(ShapeError, "output", got, expected, why, fix="Use less pad, or more output.", verb="has")
     return size
-
-
-def _merge(name: str, given: Shape | None, inferred: Shape, because: str, fix: str) -> Shape:
-    """The given shape with its unknown extents filled in; it must agree wherever both are known."""
-    if given is None:
-        return inferred
-    if len(given) == len(inferred):
-        pairs = list(zip(given, inferred, strict=True))
-        if all(g is None or i is None or g == i for g, i in pairs):
-            return tuple(i if g is None else g for g, i in pairs)
-    got, expected = spell_shape(given), spell_shape(inferred)
-    why = (
-        f"{because} (Shape inconsistent, Provided = [{got[1:-1].replace(' ', '').rstrip(',')}], "
-        f"inferred shape={expected.replace(' ', '')})"
-    )
-    raise refusal(ShapeError, name, got, expected, why, fix=fix, verb="has shape")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError
-from .base import Array
+from .registry import Array
 
 
 def is_scalar(value: object) -> bool:
