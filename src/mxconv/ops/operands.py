@@ -1,34 +1,21 @@
-"""From the caller's arrays to the engine's: dtypes and shapes checked, `out` at hand, views in logical order."""
+"""Which arrays a call is given, and the one that it writes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..dtypes import DTYPES, DType
+from ..dtypes import DType
 from ..errors import ParamError, ShapeError
-from .layouts import resolve_layout
 from .params import ConvParam
 from .refusal import refusal
 from .registry import OpSpec
-from .shapes import check_shapes
-from .types import check_output, uniform_dtype
+from .types import check_output, infer_type
 
 Array = npt.NDArray[Any]
-
-
-class Operands(NamedTuple):
-    """What one call reads and writes, as (batch, channels, *spatial); `result` is in the caller's order."""
-
-    dtype: DType
-    data: Array
-    weight: Array
-    bias: Array | None
-    out: Array
-    result: Array
 
 
 def input_names(param: ConvParam) -> tuple[str, ...]:
@@ -36,23 +23,20 @@ def input_names(param: ConvParam) -> tuple[str, ...]:
     return ("data", "weight") if param.no_bias else ("data", "weight", "bias")
 
 
-def prepare(param: ConvParam, inputs: Sequence[Array], out: Array | None) -> Operands:
-    """Check the inputs and `out` against each other and the parameters, and view them in logical order.
+def infer_types(param: ConvParam, in_types: Sequence[Any], out_types: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The types of the inputs and of the output; see mxconv.ops.types."""
+    return infer_type(param.op, input_names(param), in_types, out_types[0])
+
+
+def result_array(op: str, shape: tuple[int, ...], result: DType, out: Array | None) -> Array:
+    """`out`, checked, or a fresh array.
 
     Raises: ShapeError, DTypeError, ParamError.
     """
-    names = input_names(param)
-    arrays = dict(zip(names, inputs, strict=True))
-    data, weight, bias = arrays["data"], arrays["weight"], arrays.get("bias")
-    dtype = uniform_dtype(param.op, names, [a.dtype for a in arrays.values()])
-    shape = check_shapes(param, data.shape, weight.shape, None if bias is None else bias.shape)
-    result = DTYPES[dtype.result]
     if out is None:
-        out = _allocate(param.op, shape, result)
-    else:
-        _check_out(param.op, out, shape, result)
-    view = resolve_layout(param.layout, param.kernel).logical_view
-    return Operands(dtype, view(data), view(weight), bias, view(out), out)
+        return _allocate(op, shape, result)
+    _check_out(op, out, shape, result)
+    return out
 
 
 def check_inputs(spec: OpSpec, param: Any, given: Sequence[str]) -> None:
