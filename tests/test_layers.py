@@ -25,7 +25,11 @@ class Layer:
 
 # Lowest first. A module may import from its own row and from the rows above it in this list.
 LAYERS = (
-    Layer("floor", ("errors", "config", "geometry", "dtypes", "forking", "util", "_version"), ("numpy", "ml_dtypes")),
+    Layer(
+        "floor",
+        ("errors", "config", "geometry", "dtypes", "files", "forking", "util", "_version"),
+        ("numpy", "ml_dtypes"),
+    ),
     Layer("jit", ("jit",), ("numpy", "ml_dtypes", "llvmlite", "platformdirs", "filelock")),
     Layer("engine", ("engine",), ("numpy", "ml_dtypes", "threadpoolctl")),
     Layer("ops", ("ops",), ("numpy", "ml_dtypes")),

@@ -57,6 +57,8 @@ KNOBS: dict[str, Knob] = {
              "native or portable (threads that Python starts); read when threads start"),
         Knob("pack_cache_mb", "MXCONV_PACK_CACHE_MB", _whole, 256,
              "MB of packed weights kept for later calls; 0 keeps none"),
+        Knob("sparse_mb", "MXCONV_SPARSE_MB", _whole, 16,
+             "MB that sparse arrays may take as dense ones when a .params file is loaded, beyond twice its size"),
         Knob("log", "MXCONV_LOG", str, "",
              "'plan' prints a line for each plan that is made, with the reasons, to standard error"),
         Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),

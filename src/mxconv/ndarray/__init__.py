@@ -41,6 +41,7 @@ from .free_functions import (
 )
 from .functions import Convolution, Deconvolution
 from .ndarray import NDArray, waitall
+from .params_file import load, load_frombuffer, save
 from .sharing import from_dlpack, from_numpy
 
 __all__ = [
@@ -68,6 +69,8 @@ __all__ = [
     "from_numpy",
     "full",
     "linspace",
+    "load",
+    "load_frombuffer",
     "log",
     "max",
     "mean",
@@ -80,6 +83,7 @@ __all__ = [
     "reshape",
     "reshape_like",
     "round",
+    "save",
     "slice_axis",
     "sqrt",
     "square",
