@@ -17,6 +17,7 @@ from ..dtypes import lookup
 from ..engine.pack_cache import WeightIdentity
 from ..engine.workspace import address_of
 from ..errors import DTypeError
+from .recording import Origin, check_writable
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ def array_dtype(dtype: Any) -> np.dtype[Any]:
 class ArrayBase:
     """The memory of an NDArray and what is known about it."""
 
-    __slots__ = ("__weakref__", "_array", "_context", "_storage")
+    __slots__ = ("__weakref__", "_array", "_context", "_origin", "_storage")
 
     _array: Array
     _storage: Storage
     _context: Context
+    _origin: Origin | None
+    """What we are in the recorded graph, if anything."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("an NDArray is made by nd.array, nd.zeros, nd.from_numpy and their like")
@@ -69,11 +72,11 @@ class ArrayBase:
     @classmethod
     def _wrap(cls, array: Array, storage: Storage, context: Context) -> Self:
         self = object.__new__(cls)
-        self._array, self._storage, self._context = array, storage, context
+        self._array, self._storage, self._context, self._origin = array, storage, context, None
         return self
 
     def _view(self, array: Array) -> Self:
-        """A view of our memory, which shares our storage."""
+        """A view of our memory, which shares our storage but not our part in the recorded graph."""
         return self._wrap(array, self._storage, self._context)
 
     def _result(self, array: Array) -> Self:
@@ -99,8 +102,9 @@ class ArrayBase:
     def writing(self) -> Iterator[Array]:
         """Our memory as a NumPy array to write to within the block, not after it; the version rises at its end.
 
-        Raises: ValueError, if the array is read-only.
+        Raises: ValueError, if the array is read-only; MXNetError, if recording is on and it is part of a graph.
         """
+        check_writable(self)
         if not self._array.flags.writeable:
             raise ValueError("the NDArray is read-only: its memory was lent to us read-only. Write to a .copy().")
         memory: Array = self._array.view()

@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from ..errors import ParamError
 from ..ops.grammar import Null
 from ..ops.operands import check_inputs
-from ..ops.refusal import refusal
-from ..ops.registry import OPERATORS, Call, compute
-from .base import Array
+from ..ops.registry import OPERATORS
+from .invoke import run
 from .ndarray import NDArray
 
 
-def _as_numpy(op: str, name: str, value: Any) -> Array:
-    if isinstance(value, NDArray):
-        return value.numpy_view()
-    if isinstance(value, np.ndarray):
-        return np.asarray(value)
-    raise AssertionError(_wrong_type(op, name, value, f"Wrap the value with mx.nd.array({name})."))
-
-
-def _wrong_type(op: str, name: str, value: Any, fix: str) -> str:
-    return (
-        f"{op}: {name} is a {type(value).__name__}, expected an NDArray or a NumPy array: Argument {name} must "
-        f"have NDArray type. {fix}"
-    )
-
-
-def _writing(op: str, out: Any) -> AbstractContextManager[Array]:
-    if isinstance(out, NDArray):
-        return out.writing()
-    if isinstance(out, np.ndarray):
-        return nullcontext(np.asarray(out))
-    raise AssertionError(_wrong_type(op, "out", out, "Pass an array to write to, or let the operator make one."))
-
-
-def _only(op: str, outs: list[Any] | tuple[Any, ...]) -> Any:
-    if len(outs) != 1:
-        fix = "Pass out=array or out=[array]."
-        raise refusal(ParamError, "out", f"{len(outs)} arrays", "1 array", fix=fix, op=op, verb="has")
-    return outs[0]
-
-
-def _call(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
-    """Parse, check, compute, and wrap or fill the result."""
+def call(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
+    """An operator on named inputs (None: left out) and parameters: its output, or `out`, which may be a list of it."""
     spec = OPERATORS[op]
-    arrays = {name: _as_numpy(op, name, value) for name, value in inputs.items() if value is not None}
+    arrays = {name: value for name, value in inputs.items() if value is not None}
     param = spec.parse({name: value for name, value in {**given, **extra}.items() if value is not Null})
-    check_inputs(spec, param, tuple(arrays))
-    operands = list(arrays.values())
-    kept = tuple(inputs[name]._identity() if isinstance(inputs[name], NDArray) else None for name in arrays)
-    if out is None:
-        context = next((x.context for x in inputs.values() if isinstance(x, NDArray)), None)
-        return NDArray._adopt(compute(spec, param, operands, Call(identities=kept))[0], context)
-    with _writing(op, _only(op, out) if isinstance(out, (list, tuple)) else out) as memory:
-        compute(spec, param, operands, Call(out=memory, identities=kept))
-    return list(out) if isinstance(out, (list, tuple)) else out
+    names = tuple(arrays)
+    check_inputs(spec, param, names)
+    outputs = run(spec, param, names, tuple(arrays.values()), out)
+    return outputs if isinstance(out, (list, tuple)) else outputs[0]
 
 
 def Convolution(
@@ -176,7 +137,7 @@ def Convolution(
         "cudnn_off": cudnn_off,
         "layout": layout,
     }
-    return _call("Convolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
+    return call("Convolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
 
 
 def Deconvolution(
@@ -304,4 +265,4 @@ def Deconvolution(
         "cudnn_off": cudnn_off,
         "layout": layout,
     }
-    return _call("Deconvolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
+    return call("Deconvolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
