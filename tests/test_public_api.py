@@ -10,9 +10,9 @@ NAMES = """Context DTypeError FormatError MXNetError ParamError ShapeError Unsup
 __version__ base config context cpu cpu_pinned current_context errors gpu nd ndarray util"""
 
 ND_NAMES = """Convolution Deconvolution NDArray abs arange argmax argmin array broadcast_like broadcast_to
-clip concat concatenate dot empty exp expand_dims eye flatten flip from_dlpack from_numpy full linspace load load_frombuffer log
-max mean min norm ones ones_like prod repeat reshape reshape_like round save slice_axis sqrt square squeeze stack
-sum swapaxes tile to_dlpack_for_read to_dlpack_for_write transpose waitall zeros zeros_like"""
+clip concat concatenate dot empty exp expand_dims eye flatten flip from_dlpack from_numpy full linspace load load_frombuffer
+log max mean min norm ones ones_like prod repeat reshape reshape_like round save slice_axis sqrt square squeeze
+stack sum swapaxes tile to_dlpack_for_read to_dlpack_for_write transpose waitall zeros zeros_like"""
 
 NDARRAY_NAMES = """T abs argmax argmin as_in_context as_in_ctx asnumpy asscalar astype broadcast_like
 broadcast_to clip context copy copyto ctx detach dot dtype exp expand_dims flatten flip log max mean min ndim
