@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mxconv.engine.problem import ConvProblem
+from mxconv.engine.problem import EPILOGUES, ConvProblem
 from mxconv.testing import reference
 
 UNIT_ROUNDOFF = {  # dtype: of the accumulator, of the final rounding to the stored type
@@ -45,16 +45,38 @@ def expect(p: ConvProblem, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if p.direction == "backward_weight":
         return reference.convolution_weight_gradient(first, second, **how, kernel=p.kernel)
     if p.direction == "forward":
-        return reference.convolution(first, second, arrays.get("bias"), **how)
-    return reference.deconvolution(first, second, arrays.get("bias"), **how, out_spatial=p.in_spatial)
+        return finish(p, reference.convolution(first, second, **how), arrays)
+    return finish(p, reference.deconvolution(first, second, **how, out_spatial=p.in_spatial), arrays)
+
+
+def finish(p: ConvProblem, sums: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """What the epilogue makes of the oracle's sums; integers wrap as the result's type does. An operand that is not
+    among the arrays is left out."""
+    total = sums.astype(p.result.numpy) if p.result.kind == "int" else sums
+    for word in p.epilogue:
+        name = EPILOGUES[word]
+        if name and name not in arrays:
+            continue
+        operand = arrays[name].astype(total.dtype) if name else total.dtype.type(0)
+        if word not in ("add", "relu"):
+            operand = operand.reshape(-1, *(1,) * p.rank)
+        match word:
+            case "scale":
+                total = total * operand
+            case "bias" | "add":
+                total = total + operand
+            case _:
+                total = np.where(total < 0, operand * total if word == "prelu" else operand, total)
+    return total
 
 
 def tolerance(p: ConvProblem, arrays: dict[str, np.ndarray], exact: np.ndarray) -> np.ndarray:
     """The error that each output may have when its sum is not exact."""
     accumulate, store = UNIT_ROUNDOFF[p.dtype]
     wide = {name: np.abs(_wide(a)) for name, a in arrays.items()}
-    magnitude = expect(p, wide)
-    products = expect(p, {name: np.ones_like(a) for name, a in wide.items() if name != "bias"})
+    steeper = np.maximum(1.0, wide.pop("slope", np.ones(1))).reshape(-1, *(1,) * p.rank)
+    magnitude = expect(p, wide) * steeper
+    products = expect(p, {name: np.ones_like(wide[name]) for name in p.inputs}) + len(p.epilogue)
     terms = np.sqrt((2 if p.storage.kind == "complex" else 1) * products + 1)
     if p.storage.kind == "complex":
         terms = terms + 1

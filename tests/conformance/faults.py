@@ -72,8 +72,8 @@ FAULTS: dict[str, Fault] = {
         "(pixels - first) // self.nr * in_place", "(pixels - first + (self.nr - 1)) // self.nr * in_place", GEMM
     ),
     "whole tiles: their bias is the first channel's": Fault(
-        'shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], i)))',
-        'shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], 0)))',
+        'epilogue.begin_row(f.args["channel"] + i)\n                row = f.offset(f.args["to"]',
+        'epilogue.begin_row(f.args["channel"])\n                row = f.offset(f.args["to"]',
         GEMM,
     ),
     "whole tiles: one too many counts as whole": Fault(
@@ -92,8 +92,19 @@ FAULTS: dict[str, Fault] = {
         "few = (count.get() <= SEGMENTS)", "few = (count.get() <= 4 * SEGMENTS)", GEMM
     ),
     "segments: stride 2 reads the wrong half": Fault("half * lanes // 2 + i // 2", "i // 2", GEMM),
-    "epilogue: the bias of another block": Fault(
-        "f.offset(bias, (group * rows + row_0) * parts", "f.offset(bias, (group * rows) * parts"
+    "epilogue: the bias of another block": Fault("channel_0 = group * rows + row_0", "channel_0 = group * rows"),
+    "epilogue: the residual is read beyond the last lane": Fault(
+        "self._to_residual, I8), place.mask)",
+        "self._to_residual, I8), place.mask if place.pointer.type.lanes else None)",
+    ),
+    "epilogue: the residual comes before its turn": Fault(
+        '        if "scale" in self.words:\n            values = self._product',
+        '        if "scale" in self.words:\n            values = [*map(self._residual, places)] if "add" in self.words'
+        " else values\n            values = self._product",
+    ),
+    "epilogue: the slope of the first channel": Fault(
+        "at = f.offset(self._pointers[name], channel * numbers.parts",
+        'at = f.offset(self._pointers[name], channel * (numbers.parts * (name != "slope"))',
     ),
     # direct's kernel
     "staging: one vector too many is read": Fault(

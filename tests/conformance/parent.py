@@ -53,6 +53,9 @@ class Outcome:
             counter["window", "1x1" if set(case.problem.kernel) == {1} else "larger"] += 1
             if "algorithm" in record:
                 counter["algorithm", record["algorithm"]] += 1
+                for word in case.problem.epilogue:
+                    counter["epilogue", word] += 1
+                    counter["epilogue", f"{record['algorithm']} {word}"] += 1
             for name in record.get("kernels", ()):
                 for variant in re.findall(r"\d([a-z]+)(?=_|$)", name):  # direct_float32_1x2_4rows_3taps_avx2
                     counter["kernel", f"{record['algorithm']} {variant}"] += 1

@@ -26,6 +26,8 @@ MAX_TAPS = 343
 PRODUCTS = ((1, 300), (300, 5_000), (5_000, 50_000), (50_000, 300_000))
 """Ranges of multiply-adds, drawn first: small problems are many, but not all."""
 FEW = (1, 2, 3, 4, 5, 7)
+EPILOGUES = (("relu",), ("bias", "prelu"), ("scale", "bias", "add", "relu"), ("scale", "prelu", "add"))
+COMPLEX_EPILOGUES = (("scale", "bias"), ("scale", "add"))
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
 
 
 def _is_plain(p: ConvProblem) -> bool:
-    """Whether the operators accept it: extents but the batch are positive, and adj is below the stride."""
-    if p.direction == "backward_weight":
+    """Whether the operators accept it: only a bias is added, extents but the batch are positive, adj < stride."""
+    if p.direction == "backward_weight" or set(p.epilogue) - {"bias"}:
         return False
     extents = (p.in_channels, p.out_channels, *p.in_spatial, *p.out_spatial)
     return min(extents) > 0 and all(0 <= a < s for a, s in zip(adjustment(p), p.stride, strict=True))
@@ -195,10 +197,19 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
         dilation=dilation,
         pad_lo=pad_lo,
         pad_hi=pad_hi,
-        epilogue=("bias",) if direction != "backward_weight" and rng.random() < 0.5 else (),
+        epilogue=_epilogue(rng, direction, dtype),
     )
     strides = {f"{name}_strides": _strides(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
     return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+
+
+def _epilogue(rng: random.Random, direction: Direction, dtype: str) -> tuple[str, ...]:
+    """Mostly a bias or nothing: every other one is another kernel."""
+    if direction == "backward_weight":
+        return ()
+    if rng.random() < 0.8:
+        return ("bias",) if rng.random() < 0.6 else ()
+    return rng.choice(COMPLEX_EPILOGUES if DTYPES[dtype].kind == "complex" else EPILOGUES)
 
 
 def _strides(rng: random.Random, shape: Sequence[int], is_output: bool) -> Ints:
@@ -223,7 +234,7 @@ def _strides(rng: random.Random, shape: Sequence[int], is_output: bool) -> Ints:
 
 
 def make_data(case: Case) -> dict[str, np.ndarray]:
-    """The two inputs, and the bias if there is one, in logical order and before strides are laid over them.
+    """The two inputs and the epilogue's arrays, in logical order and before strides are laid over them.
 
     `integers` are so small that every sum of floats is exact; integer types use their whole range; `holes` are
     integers among which some of the first array are infinite or NaN, which must not spread. An axis
@@ -231,12 +242,13 @@ def make_data(case: Case) -> dict[str, np.ndarray]:
     """
     p, rng = case.problem, np.random.default_rng(case.seed)
     arrays = {}
-    for name in (*p.inputs, *p.epilogue):
-        shape = p.bias_shape if name == "bias" else p.shape_of(name)
-        strides = (1,) if name == "bias" else p.strides_of(name)
+    lying = {**{name: (p.shape_of(name), p.strides_of(name)) for name in p.inputs}, **p.operands}
+    for name, (shape, strides) in lying.items():
         stored = tuple(1 if s == 0 and n else n for n, s in zip(shape, strides, strict=True))
-        dtype = p.storage.numpy
-        if p.storage.kind == "int":
+        dtype = p.result.numpy if name == "residual" else p.storage.numpy
+        if name in ("scale", "slope"):  # small, so that sums times them stay exact
+            values = rng.integers(0 if dtype.kind == "u" else -1, 2, stored, endpoint=True)
+        elif p.storage.kind == "int":
             info = np.iinfo(dtype)
             values = rng.integers(info.min, info.max, stored, dtype, endpoint=True)
         elif case.data == "normal":

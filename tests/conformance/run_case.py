@@ -11,6 +11,7 @@ import mxconv as mx
 from mxconv import config
 from mxconv.engine import planner
 from mxconv.engine.execute import convolve
+from mxconv.engine.problem import EPILOGUES
 from mxconv.engine.workspace import ALIGNMENT, Ledger
 from mxconv.jit import compiler
 from mxconv.jit.target import Target
@@ -81,8 +82,8 @@ def named_compile(text: str, target: Target, name: str) -> compiler.CompiledModu
 
 def _guard(stack: ExitStack, case: Case, name: str, side: Side) -> Guarded:
     p = case.problem
-    dtype = p.result.numpy if name == p.output else p.storage.numpy
-    shape, strides = (p.bias_shape, (1,)) if name == "bias" else (p.shape_of(name), p.strides_of(name))
+    dtype = p.result.numpy if name in (p.output, "residual") else p.storage.numpy
+    shape, strides = p.operands[name] if name in p.operands else (p.shape_of(name), p.strides_of(name))
     if case.quirk == "swapped":
         dtype = dtype.newbyteorder()
     guarded = Guarded(
@@ -107,7 +108,8 @@ def _call(case: Case, arrays: dict[str, np.ndarray], out: np.ndarray) -> np.ndar
     if case.api != "engine":
         return _call_operator(case, first, second, bias, out)
     how = {"stride": p.stride, "dilation": p.dilation, "pad_lo": p.pad_lo, "pad_hi": p.pad_hi, "groups": p.groups}
-    convolve(p.direction, first, second, out, bias, **how)
+    epilogue = [(word, arrays.get(EPILOGUES[word])) for word in p.epilogue if word != "bias"]
+    convolve(p.direction, first, second, out, bias, epilogue, **how)
     return out.astype(out.dtype.newbyteorder("=")) if case.quirk == "swapped" else out
 
 

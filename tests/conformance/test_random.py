@@ -13,7 +13,7 @@ import pytest
 from mxconv import config
 from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms import ALGORITHMS
-from mxconv.engine.problem import DIRECTIONS
+from mxconv.engine.problem import DIRECTIONS, EPILOGUES
 from mxconv.errors import UnsupportedError
 from mxconv.jit import target
 
@@ -43,9 +43,12 @@ def test_random_problems(batch, environment):
     wanted += [("lanes", distance) for distance in ("1", "2", "other")]
     wanted += [("window", extent) for extent in ("1x1", "larger")]
     wanted += [("algorithm", a.name) for a in ALGORITHMS if a.name != "scratch_free"]  # see test_scratch_free.py
+    wanted += [("epilogue", word) for word in EPILOGUES]
     wanted += [key for key in counts if key[0] == "kernel"]
     too_few = {key: counts[key] for key in wanted if counts[key] < LEAST}
     assert not too_few, f"fewer than {LEAST} problems each: {too_few} of {dict(counts)}"
+    few = {(a, word): counts["epilogue", f"{a} {word}"] for a in ("direct", "implicit_gemm") for word in EPILOGUES}
+    assert min(few.values()) >= 5, few
     assert outcome.share_of_blocked() >= 0.5
 
 
@@ -62,7 +65,7 @@ def test_random_problems_on_lesser_cpus(name, environment):
             target.current()
     except UnsupportedError as error:
         pytest.skip(str(error))
-    _run(10**6, {**environment, "MXCONV_TARGET": name}, count=300)
+    _run(10**6, {**environment, "MXCONV_TARGET": name}, count=500)
 
 
 def test_random_problems_at_once(environment):

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..dtypes import DTYPES, lookup
+from ..errors import DTypeError, ShapeError
 from . import pack_cache, planner
 from .pack_cache import WeightIdentity
-from .problem import ConvProblem, Direction, Ints
+from .problem import EPILOGUES, ConvProblem, Direction, Ints
+from .workspace import address_of
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +33,7 @@ def convolve(
     second: Array,
     out: Array,
     bias: Array | None = None,
+    epilogue: Sequence[tuple[str, Array | float | None]] = (),
     *,
     stride: Sequence[int],
     dilation: Sequence[int],
@@ -48,6 +51,12 @@ def convolve(
     has one entry for each channel of `out`.
     Dtypes: all inputs share one of mxconv.dtypes; out has its result dtype.
 
+    `epilogue` lists what else is done to each result before it is stored, by name and operand:
+        ("scale", array)    multiply by one number a channel; before bias
+        ("add", array)      add an array of out's shape (dtype: out's)
+        ("relu", None), ("leaky", slope), ("prelu", array)     an activation, the slope for all or one a channel
+    in this order, or with "add" last.
+
     `weight` says which memory `second` is, in `forward` and `backward_data`: its packed form is then kept for the next
     call. It must have been taken before this call; without it nothing is kept.
 
@@ -57,24 +66,31 @@ def convolve(
     Any strides will do, negative and zero ones included, and `out` may overlap the inputs. Inputs that are unaligned,
     byte-swapped or have strides that are no whole number of elements are copied first.
 
-    Raises: WorkspaceError, if no algorithm fits in the workspace.
+    Raises: WorkspaceError, if no algorithm fits in the workspace; ShapeError or DTypeError, for an epilogue that does
+    not fit.
     """
     first, second = _readable(first), _readable(second)
+    steps = [(word, operand) for word, operand in epilogue if word == "scale"]
+    steps += [("bias", bias)] if bias is not None else []
+    steps += [(word, operand) for word, operand in epilogue if word != "scale"]
+    operands = [_operand(word, operand, out, first.dtype) for word, operand in steps]
     result = out
-    if not _is_plain(out) or 0 in out.strides or np.may_share_memory(out, first) or np.may_share_memory(out, second):
+    reads = (first, second, *(array for _, array in operands if array is not None and not _is_same(array, out)))
+    if not _is_plain(out) or 0 in out.strides or any(np.may_share_memory(out, array) for array in reads):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
-    arrays = dict(zip(_ROLES[direction], (first, second, result), strict=True))
-    if bias is not None:
-        arrays["bias"] = np.ascontiguousarray(_readable(bias))
-        if result is out and np.may_share_memory(out, bias):
-            result = arrays[_ROLES[direction][2]] = np.empty(out.shape, out.dtype)
+    named = {EPILOGUES[word]: array for word, array in operands if array is not None}
+    if "residual" in named and named["residual"].strides != result.strides:
+        named["residual"] = np.ascontiguousarray(named["residual"])
+        if named["residual"].strides != result.strides:
+            result = np.empty(out.shape, result.dtype)
+    arrays = {**dict(zip(_ROLES[direction], (first, second, result), strict=True)), **named}
     problem = _problem(
         direction,
         first.dtype,
         tuple((array.shape, array.strides) for array in (first, second, result)),
         (tuple(stride), tuple(dilation), tuple(pad_lo), tuple(pad_hi)),
         groups,
-        () if bias is None else ("bias",),
+        tuple(word for word, _ in operands),
     )
     plan = planner.make_plan(problem, workspace, weight)
     planner.record(plan)
@@ -123,6 +139,35 @@ def _problem(
         y_strides=strides["y"],
         epilogue=epilogue,
     )
+
+
+def _operand(word: str, operand: Array | float | None, out: Array, dtype: np.dtype[Any]) -> tuple[str, Array | None]:
+    """An epilogue's step as the problem names it, and its array as kernels can read it.
+
+    Raises: ShapeError, DTypeError.
+    """
+    if word == "leaky":
+        word, operand = "prelu", np.full(out.shape[1], operand, dtype)
+    if word not in EPILOGUES or (operand is None) != (EPILOGUES[word] == ""):
+        expected = ", ".join(("leaky", *EPILOGUES))
+        got = f"{word!r} {'without' if operand is None else 'with'} an operand"
+        raise ShapeError(f"epilogue has {got}, expected some of {expected}", argument="epilogue", got=got)
+    if operand is None:
+        return word, None
+    array = _readable(np.asarray(operand))
+    shape, wanted = (out.shape, out.dtype) if word == "add" else (out.shape[1:2], dtype)
+    if array.shape != shape:
+        got = f"shape {array.shape}"
+        raise ShapeError(f"epilogue: {word} has {got}, expected {shape}", argument=word, got=got, expected=shape)
+    if array.dtype != wanted.newbyteorder("="):
+        got = array.dtype.name
+        raise DTypeError(f"epilogue: {word} is {got}, expected {wanted.name}", argument=word, got=got, expected=wanted)
+    return word, array if word == "add" else np.ascontiguousarray(array)
+
+
+def _is_same(a: Array, b: Array) -> bool:
+    """Whether two arrays are the same elements in the same places: a result may be added to what it overwrites."""
+    return a.strides == b.strides and a.shape == b.shape and address_of(a) == address_of(b)
 
 
 def _is_plain(array: Array) -> bool:

@@ -22,7 +22,9 @@ from ..errors import FormatError, ShapeError
 
 Direction = Literal["forward", "backward_data", "backward_weight"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-EPILOGUES = ("bias",)
+EPILOGUES = {"scale": "scale", "bias": "bias", "add": "residual", "relu": "", "prelu": "slope"}
+"""What may be done to finished sums, in this order (but `add` may also come last), and the array that it takes; see
+jit/kernels/epilogue.py."""
 LONGEST = 1 << 62
 """Positions on an axis, halo and steps included, stay below this, so that no 64-bit sum of them overflows."""
 
@@ -129,8 +131,20 @@ class ConvProblem:
         for name in ("x", "w", "y"):
             strides = _plain_strides(self.shape_of(name), self.strides_of(name))
             object.__setattr__(self, f"{name}_strides", strides)
-        if set(self.epilogue) - set(EPILOGUES) or len(set(self.epilogue)) < len(self.epilogue):
-            raise ShapeError(f"epilogue is {self.epilogue}, expected some of {EPILOGUES}", argument="epilogue")
+        self._check_epilogue()
+
+    def _check_epilogue(self) -> None:
+        """What is done to sums must be known, in order, and make sense for the direction and the dtype."""
+        words = self.epilogue[:-1] if self.epilogue[-1:] == ("add",) else self.epilogue
+        allowed = [word for word in EPILOGUES if self.storage.kind != "complex" or not word.endswith("relu")]
+        in_order = [word for word in allowed if word in words]
+        if self.direction == "backward_weight":
+            in_order, words = [], self.epilogue
+        if list(words) != in_order or len(set(self.epilogue)) < len(self.epilogue) or {"relu", "prelu"} <= set(words):
+            expected = f"some of {', '.join(allowed)} in this order, or add last, with one activation"
+            if self.direction == "backward_weight":
+                expected = "nothing for a weight gradient"
+            raise ShapeError(f"epilogue is {self.epilogue}, expected {expected}", argument="epilogue")
 
     # ---- making one
 
@@ -225,6 +239,13 @@ class ConvProblem:
     def bias_shape(self) -> Ints:
         """One number for each channel of the result: of y in `forward`, of x in `backward_data`."""
         return (self.in_channels if self.direction == "backward_data" else self.out_channels,)
+
+    @property
+    def operands(self) -> dict[str, tuple[Ints, Ints]]:
+        """The arrays that the epilogue takes: shape and element strides by name. A residual lies as the result does."""
+        names = [EPILOGUES[word] for word in self.epilogue if EPILOGUES[word]]
+        result = self.shape_of(self.output), self.strides_of(self.output)
+        return {name: result if name == "residual" else (self.bias_shape, (1,)) for name in names}
 
     @property
     def inputs(self) -> tuple[str, str]:

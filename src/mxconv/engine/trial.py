@@ -10,10 +10,11 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..dtypes import DType
 from ..errors import UnsupportedError
 from . import execute
 from .pack_cache import WeightIdentity
-from .problem import ConvProblem, Ints, contiguous_strides
+from .problem import EPILOGUES, ConvProblem, Ints, contiguous_strides
 from .workspace import address_of
 
 Array = npt.NDArray[Any]
@@ -27,9 +28,10 @@ def make_arrays(problem: ConvProblem) -> dict[str, Array]:
     Raises: UnsupportedError, for a problem with negative strides.
     """
     rng = np.random.default_rng(zlib.crc32(str(problem).encode()))
-    arrays = {name: _draw(rng, problem, problem.shape_of(name), problem.strides_of(name)) for name in problem.inputs}
-    if "bias" in problem.epilogue:
-        arrays["bias"] = _draw(rng, problem, problem.bias_shape, (1,))
+    shapes = {name: (problem.shape_of(name), problem.strides_of(name)) for name in problem.inputs}
+    arrays = {name: _draw(rng, problem, *of, problem.storage) for name, of in shapes.items()}
+    for name, (shape, strides) in problem.operands.items():
+        arrays[name] = _draw(rng, problem, shape, strides, problem.result if name == "residual" else problem.storage)
     return arrays
 
 
@@ -75,6 +77,7 @@ def compute(
         weight,
         out,
         arrays.get("bias"),
+        [(word, arrays.get(EPILOGUES[word])) for word in problem.epilogue if word != "bias"],
         stride=problem.stride,
         dilation=problem.dilation,
         pad_lo=problem.pad_lo,
@@ -85,7 +88,7 @@ def compute(
     return out
 
 
-def _draw(rng: np.random.Generator, problem: ConvProblem, shape: Ints, strides: Ints) -> Array:
+def _draw(rng: np.random.Generator, problem: ConvProblem, shape: Ints, strides: Ints, dtype: DType) -> Array:
     if min(strides, default=0) < 0:
         raise UnsupportedError(
             f"problem {problem} has negative strides, expected none",
@@ -101,7 +104,7 @@ def _draw(rng: np.random.Generator, problem: ConvProblem, shape: Ints, strides: 
         flat = rng.standard_normal(size)
         if problem.storage.kind == "complex":
             flat = flat + 1j * rng.standard_normal(size)
-    return _strided(flat.astype(problem.storage.numpy), shape, strides)
+    return _strided(flat.astype(dtype.numpy), shape, strides)
 
 
 def _extent(shape: Ints, strides: Ints) -> int:

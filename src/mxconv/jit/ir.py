@@ -352,14 +352,19 @@ class Function:
     # ---- memory
 
     def offset(self, pointer: Value, count: Operand, element: Type) -> Value:
-        """The address `count` elements further; count may be a vector of them."""
+        """The address `count` elements further; pointer or count may be a vector of them."""
         if _is_zero(count):
             return pointer
         index = self.constant(count, I64)
         return self.emit(
-            PTR.of(index.type.lanes),
-            f"getelementptr {element.element}, ptr {pointer.ref}, {index.type} {index.ref}",
+            PTR.of(max(index.type.lanes, pointer.type.lanes)),
+            f"getelementptr {element.element}, {pointer.type} {pointer.ref}, {index.type} {index.ref}",
         )
+
+    def distance(self, start: Value, end: Value) -> Value:
+        """Bytes from one address to another."""
+        numbers = [self.emit(I64, f"ptrtoint ptr {pointer.ref} to i64") for pointer in (end, start)]
+        return numbers[0] - numbers[1]
 
     def load(self, type_: Type, pointer: Value, index: Operand = 0, *, aligned: bool = False) -> Value:
         """Load from `pointer` plus so many elements; `aligned` claims a whole register's alignment (own scratch)."""

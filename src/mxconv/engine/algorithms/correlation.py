@@ -16,13 +16,14 @@ import numpy.typing as npt
 from ... import geometry
 from ...jit.compiler import CompiledModule
 from ...jit.kernels.correlation import AXIS, PHASE_ROW, TAP_ROW
+from ...jit.kernels.epilogue import OPERANDS
 from ...jit.numbers import Numbers
 from ..plan import PANELS, Packing, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
 from ..workspace import Ledger
 
-SLOTS = {"w": "w", "bias": "bias", "panels": "panels", "scratch": "scratch"}
+SLOTS = {"w": "w", **{name: name for name in OPERANDS}, "panels": "panels", "scratch": "scratch"}
 """Which slot of an argument block receives which address, besides src and dst."""
 
 
@@ -216,6 +217,11 @@ def common_values(p: ConvProblem, roles: Roles, row_groups: int) -> Mapping[str,
         "row_groups": row_groups,
         "pack_tasks": p.groups * row_groups * roles.phases,
     }
+
+
+def compiled_words(p: ConvProblem) -> tuple[str, ...]:
+    """What of the epilogue kernels are specialised on: all but the bias."""
+    return tuple(word for word in p.epilogue if word != "bias")
 
 
 def book_packing(

@@ -32,6 +32,7 @@ from .correlation import (
     Roles,
     book_packing,
     common_values,
+    compiled_words,
     make_tables,
     measure_box,
     reach,
@@ -270,7 +271,7 @@ class Direct:
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile, row_tile and row_tile[1], step), target)
+        module = _kernels(Spec(p.dtype, tile, row_tile and row_tile[1], step, compiled_words(p)), target)
         return Plan(
             problem=p,
             algorithm=self.name,

@@ -21,7 +21,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict
-from .correlation import SLOTS, Roles, book_packing, common_values, make_tables, roles_of
+from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, roles_of
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -167,7 +167,7 @@ class ImplicitGemm:
             "in_place_offset": in_place or 0,
             **{name: scratch.entries[name][0] for name in ARGS if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile), target)
+        module = _kernels(Spec(p.dtype, tile, compiled_words(p)), target)
         return Plan(
             problem=p,
             algorithm=self.name,

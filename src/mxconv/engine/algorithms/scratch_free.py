@@ -25,7 +25,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict
-from .correlation import Roles, common_values, make_tables, roles_of, with_row_axis
+from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *kernel.ARGS))
 WEIGHT_LAYOUT = Layout((*COMMON_ARGS, *weight_kernel.ARGS))
@@ -226,7 +226,7 @@ class ScratchFree:
             "dst_lane": roles.axes[-1].dst_step * roles.dst_strides[-1],
             "tables": address_of(tables),
         }
-        module = _kernels(kernel.Spec(p.dtype, tile, near, own_sources), target)
+        module = _kernels(kernel.Spec(p.dtype, tile, near, own_sources, compiled_words(p)), target)
         return Plan(
             problem=p,
             algorithm=self.name,
@@ -239,7 +239,7 @@ class ScratchFree:
             steps=(Step("run", job_at(module.address("run")), values["run_tasks"]),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, "w": "w", "bias": "bias"},
+            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
             ledger=Ledger(),
             keep=(tables, module),
         )

@@ -19,11 +19,12 @@ from ..ir import I64, PTR, Function, Module, Type, Value
 from ..numbers import Numbers
 from ..target import Target
 from .blocks import Layout
+from .epilogue import OPERANDS
 from .gemm import Tile
 
 COMMON_ARGS = (
     # set for each call
-    "src", "dst", "w", "bias", "panels", "scratch", "pack_counter", "run_counter",
+    "src", "dst", "w", *OPERANDS, "panels", "scratch", "pack_counter", "run_counter",
     # element strides
     "src_batch", "src_group", "src_channel", "dst_batch", "dst_group", "dst_channel", "w_group", "w_row", "w_channel",
     # extents: rows and channels of one group, taps of all phases; most products in a chunk of the reduction

@@ -15,9 +15,10 @@ import itertools
 import operator
 from dataclasses import dataclass
 
-from ..ir import I1, I64, PTR, Function, Value, Variable
+from ..ir import I64, PTR, Function, Value, Variable
 from ..target import Target
 from .blocks import Layout
+from .epilogue import Epilogue, Place
 from .gemm import Tile, accumulate, put_or_add
 from .staging import RUN_LIST, Staging
 
@@ -51,12 +52,14 @@ class Spec:
     """For one result channel a group whose taps lie densely on the row axis."""
     interleave: int = 1
     """Phases of the lane axis (a power of 2) that a task computes together, to store whole rows of the result."""
+    epilogue: tuple[str, ...] = ()
+    """What else is done to the sums than adding a bias (see epilogue.py)."""
 
     @property
     def name(self) -> str:
         rows = f"_{self.row_tile.grid_rows}rows_{'_'.join(map(str, self.row_tile.taps))}taps" if self.row_tile else ""
         phases = f"_{self.interleave}phases" if self.interleave > 1 else ""
-        return f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}{rows}{phases}"
+        return "_".join((f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}{rows}{phases}", *self.epilogue))
 
 
 def emit_direct(spec: Spec, target: Target) -> str:
@@ -67,7 +70,7 @@ def emit_direct(spec: Spec, target: Target) -> str:
 class _Bundle(Staging):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=2)
-        self.row_tile, self.interleave = spec.row_tile, spec.interleave
+        self.row_tile, self.interleave, self.epilogue = spec.row_tile, spec.interleave, spec.epilogue
         if spec.row_tile:
             for taps in sorted(set(spec.row_tile.taps)):
                 self.emit_row_tile(spec.row_tile.grid_rows, taps)
@@ -121,9 +124,9 @@ class _Bundle(Staging):
             put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
 
     def emit_store_rows(self) -> None:
-        """Add the bias to the finished sums of a run, narrow them and store its grid rows, without halo columns."""
-        numbers, lanes, step = self.numbers, self.lanes, self.interleave
-        with self.module.function("store_rows", args=PTR, state=PTR, result=PTR, bias=PTR) as f:
+        """Finish the sums of a run (see epilogue.py) and store its grid rows, without halo columns."""
+        lanes, step = self.lanes, self.interleave
+        with self.module.function("store_rows", args=PTR, state=PTR, result=PTR, channel=I64) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
             rank, rows, c_row, c_phase = self.args.read(f, args, "rank", "rows", "c_row", "c_phase")
@@ -137,37 +140,33 @@ class _Bundle(Staging):
             lengths = [self.lane_phase(f, args, state, f.constant(n, I64), "length")[0] for n in range(step)]
             columns = functools.reduce(operator.add, lengths)
             whole = columns // (lanes * step) * lanes
-            has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
-            shift = f.variable(numbers.computed)
+            epilogue = Epilogue(f, self.numbers, lanes, self.args, args, self.epilogue)
+            result = self.numbers.result
             with f.loop(0, rows) as m:
-                shift.set(0)
-                with f.when(has_bias):
-                    shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], m)))
-                bias = f.splat(shift.get(), lanes)
-                channel = f.offset(f.args["result"], m * dst_channel + (first_row + first_lane), numbers.result)
+                epilogue.begin_row(f.args["channel"] + m)
+                channel = f.offset(f.args["result"], m * dst_channel + (first_row + first_lane), result)
                 with f.loop(0, grid_rows) as r:
-                    sums = f.offset(c, m * c_row + r * pitch, numbers.computed)
-                    row = f.offset(channel, r * next_row, numbers.result)
+                    sums = f.offset(c, m * c_row + r * pitch, self.numbers.computed)
+                    row = f.offset(channel, r * next_row, result)
 
-                    def values(at: Value, sums: Value = sums, bias: Value = bias) -> list[Value]:
-                        """The results of `lanes` grid columns from `at` on, in the order of the destination."""
-                        totals = [f.load(self.vector, sums, at + c_phase * n) + bias for n in range(step)]
-                        return f.interleave([numbers.narrow(f, t) for t in totals])
+                    def totals(at: Value, sums: Value = sums) -> list[Value]:
+                        """The sums of `lanes` grid columns from `at` on, in the order of the destination."""
+                        return f.interleave([f.load(self.vector, sums, at + c_phase * n) for n in range(step)])
 
                     with f.when(dst_lane.equals(1)) as otherwise:
                         with f.loop(0, whole, lanes) as i:
-                            for n, value in enumerate(values(i)):
-                                f.store(value, row, i * step + n * lanes)
+                            for n, total in enumerate(totals(i)):
+                                epilogue.store([total], [Place(f.offset(row, i * step + n * lanes, result))])
                         with f.when(whole * step < columns):
-                            for n, value in enumerate(values(whole)):
+                            for n, total in enumerate(totals(whole)):
                                 at = whole * step + n * lanes
                                 mask = f.lane_numbers(lanes) < f.splat(columns - at, lanes)
-                                f.masked_store(value, f.offset(row, at, numbers.result), mask)
+                                epilogue.store([total], [Place(f.offset(row, at, result), mask)])
                     if step == 1:
                         with otherwise, f.loop(0, columns, lanes) as i:
                             mask = f.lane_numbers(lanes) < f.splat(columns - i, lanes)
                             apart = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(dst_lane, lanes)
-                            f.scatter(values(i)[0], f.offset(row, apart, numbers.result), mask)
+                            epilogue.store(totals(i), [Place(f.offset(row, apart, result), mask)])
 
     def lane_phase(self, f: Function, args: Value, state: Value, n: Value, *names: str) -> list[Value]:
         """What phase n of the lane axis is to the box."""
@@ -227,7 +226,7 @@ class _Bundle(Staging):
             rows, channels, row_groups, all_taps, chain = self.args.read(f, args, *names)
             strides = ("src_batch", "src_group", "dst_batch", "dst_group")
             src_batch, src_group, dst_batch, dst_group = self.args.read(f, args, *strides)
-            src, dst, bias, panels = (self.args.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
+            src, dst, panels = (self.args.pointer(f, args, n) for n in ("src", "dst", "panels"))
             rank, c_row = self.args.read(f, args, "rank", "c_row")
             c_phase, offsets_row = self.args.read(f, args, "c_phase", "offsets_row")
             (runs,) = self.state.read(f, state, "runs")
@@ -238,7 +237,6 @@ class _Bundle(Staging):
             vectors = ((grid_rows - 1) * pitch + columns + (self.lanes - 1)) // self.lanes
             source = f.offset(src, sample * src_batch + group * src_group, numbers.stored)
             f.call("stage", args, state, source)
-            has_bias = f.emit(I1, f"icmp ne ptr {bias.ref}, null")
             panel_rows = all_taps * channels
             with f.loop(0, runs) as r:
                 entry = f.offset(run_list, r * len(RUN_LIST), I64)
@@ -269,8 +267,7 @@ class _Bundle(Staging):
                                     own_c = f.offset(sums, g * tile.mr * c_row + v * self.lanes, numbers.computed)
                                     self.sum_chains(f, width, total, chain, a, own_offsets, here, own_c, c_row)
                                 begin.set(v + width)
-                own_bias = f.select(has_bias, f.offset(bias, group * rows, numbers.stored), bias)
-                f.call("store_rows", args, state, result, own_bias)
+                f.call("store_rows", args, state, result, group * rows)
 
     def sum_chains(
         self,

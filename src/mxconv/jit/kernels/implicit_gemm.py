@@ -18,6 +18,7 @@ from ..ir import I1, I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
 from .correlation import AXIS, Correlation
+from .epilogue import Epilogue, Place
 from .gemm import Tile, emit_micro_kernel, sum_tile
 
 ARGS = (
@@ -48,10 +49,12 @@ class Spec:
 
     dtype: str
     tile: Tile
+    epilogue: tuple[str, ...] = ()
+    """What else is done to the sums than adding a bias (see epilogue.py)."""
 
     @property
     def name(self) -> str:
-        return f"implicit_gemm_{self.dtype}_{self.tile.mr}x{self.tile.nv}"
+        return "_".join((f"implicit_gemm_{self.dtype}_{self.tile.mr}x{self.tile.nv}", *self.epilogue))
 
 
 def emit_implicit_gemm(spec: Spec, target: Target) -> str:
@@ -62,6 +65,7 @@ def emit_implicit_gemm(spec: Spec, target: Target) -> str:
 class _Bundle(Correlation):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS, STATE)
+        self.epilogue = spec.epilogue
         self.emit_locate_pixels()
         self.emit_pack_source()
         for width in self.tile.widths:
@@ -257,39 +261,38 @@ class _Bundle(Correlation):
     # ---- results
 
     def emit_whole_tile(self) -> None:
-        """A tile whose reduction is a single chain and whose pixels are plain: summed up and stored at once.
+        """A tile whose reduction is a single chain and whose pixels are plain: summed up, finished and stored at once.
 
-        As `micro_kernel`, but with the bias added and the result narrowed: row i of vector j goes to
-        to[i*dst_channel + offsets[j*lanes]].
+        As `micro_kernel`, but row i of vector j goes to to[i*dst_channel + offsets[j*lanes]].
         """
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
         if numbers.parts == 2:
             return
         with self.module.function(
-            "whole_tile", k=I64, a=PTR, b=PTR, b_row=I64, to=PTR, dst_channel=I64, offsets=PTR, bias=PTR
+            "whole_tile", args=PTR, k=I64, a=PTR, b=PTR, b_row=I64, to=PTR, offsets=PTR, channel=I64
         ) as f:
+            (dst_channel,) = self.args.read(f, f.args["args"], "dst_channel")
+            epilogue = Epilogue(f, numbers, lanes, self.args, f.args["args"], self.epilogue)
             cells = sum_tile(f, numbers, tile, tile.nv)
             starts = [f.load(I64, f.args["offsets"], j * lanes) for j in range(tile.nv)]
-            has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
-            shift = f.variable(numbers.computed)
             for i in range(tile.mr):
-                shift.set(0)
-                with f.when(has_bias):
-                    shift.set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], i)))
-                channel = f.offset(f.args["to"], f.args["dst_channel"] * i, numbers.result)
+                epilogue.begin_row(f.args["channel"] + i)
+                row = f.offset(f.args["to"], dst_channel * i, numbers.result)
                 for j in range(tile.nv):
-                    value = cells[i][0][j].get() + f.splat(shift.get(), lanes)
-                    f.store(numbers.narrow(f, value), channel, starts[j])
+                    epilogue.store([cells[i][0][j].get()], [Place(f.offset(row, starts[j], numbers.result))])
 
     def emit_finish(self) -> None:
-        """Add the bias to finished sums, narrow and store them: rows from row_0 and vectors from vector_0 on."""
+        """Finish sums (see epilogue.py) and store them: rows from row_0 and vectors from vector_0 on.
+
+        `channel` is the result channel of row 0.
+        """
         numbers, lanes, parts, nv, mr = self.numbers, self.lanes, self.numbers.parts, self.tile.nv, self.tile.mr
         with self.module.function(
             "finish",
             args=PTR,
             state=PTR,
             result=PTR,
-            bias=PTR,
+            channel=I64,
             first=I64,
             row_0=I64,
             rows=I64,
@@ -300,43 +303,35 @@ class _Bundle(Correlation):
             pixels, plain = self.state.read(f, state, "pixels", "plain")
             (dst_channel,) = self.args.read(f, args, "dst_channel")
             offsets, flags, c = (self.section(f, args, state, n) for n in ("at_dst", "at_flags", "at_c"))
-            has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
-            shift = [f.variable(numbers.computed) for _ in range(parts)]
+            epilogue = Epilogue(f, numbers, lanes, self.args, args, self.epilogue)
             rest = f.larger(plain, f.args["vector_0"])
             with f.when(f.args["vector_0"] < panels * nv), f.loop(f.args["row_0"], f.args["rows"]) as m:
-                with f.when(has_bias) as otherwise:
-                    for p in range(parts):
-                        shift[p].set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], m * parts + p)))
-                with otherwise:
-                    for p in range(parts):
-                        shift[p].set(0)
-                bias = [f.splat(s.get(), lanes) for s in shift]
-                channel = f.offset(f.args["result"], m * (dst_channel * parts), numbers.result)
+                epilogue.begin_row(f.args["channel"] + m)
+                row = f.offset(f.args["result"], m * (dst_channel * parts), numbers.result)
                 tiles = f.offset(c, ((m // mr) * panels * mr + m % mr) * (parts * self.nr), numbers.computed)
 
-                def value(v: Value, p: int, tiles: Value = tiles, bias: list[Value] = bias) -> Value:
-                    """Vector v of row m, as the result stores it."""
+                def totals(v: Value, tiles: Value = tiles) -> list[Value]:
+                    """Vector v of row m."""
                     at = f.offset(tiles, (v // nv) * (mr * parts * self.nr) + (v % nv) * lanes, numbers.computed)
-                    return numbers.narrow(f, f.load(self.vector, at, p * self.nr, aligned=True) + bias[p])
+                    return [f.load(self.vector, at, p * self.nr, aligned=True) for p in range(parts)]
 
                 if parts == 1:
                     with f.loop(f.args["vector_0"], plain) as v:
-                        f.store(value(v, 0), channel, f.load(I64, offsets, v * lanes))
+                        start = f.load(I64, offsets, v * lanes)
+                        epilogue.store(totals(v), [Place(f.offset(row, start, numbers.result))])
                 with f.loop(rest, panels * nv) as v:
                     mask = f.lane_numbers(lanes) < f.splat(pixels - f.args["first"] - v * lanes, lanes)
                     index = f.load(I64.of(lanes), offsets, v * lanes, aligned=True)
+                    apart = [Place(f.offset(row, index * parts + p, numbers.result), mask) for p in range(parts)]
                     if parts == 1:
                         (dst_near,) = FLAGS.read(f, f.offset(flags, v * len(FLAGS), I64), "dst_near")
-                        result = value(v, 0)
                         with f.when(dst_near.equals(1)) as otherwise:
                             start = f.load(I64, offsets, v * lanes)
-                            f.masked_store(result, f.offset(channel, start, result.type), mask)
+                            epilogue.store(totals(v), [Place(f.offset(row, start, numbers.result), mask)])
                         with otherwise:
-                            f.scatter(result, f.offset(channel, index, result.type), mask)
+                            epilogue.store(totals(v), apart)
                     else:
-                        for p in range(parts):
-                            part = value(v, p)
-                            f.scatter(part, f.offset(channel, index * parts + p, part.type), mask)
+                        epilogue.store(totals(v), apart)
 
     def emit_run(self) -> None:
         numbers, parts, mr = self.numbers, self.numbers.parts, self.tile.mr
@@ -363,7 +358,7 @@ class _Bundle(Correlation):
             ) = self.args.read(f, args, *names)
             strides = ("src_batch", "src_group", "dst_batch", "dst_group", "dst_channel")
             src_batch, src_group, dst_batch, dst_group, dst_channel = self.args.read(f, args, *strides)
-            src, dst, bias, panels_of_w = (self.args.pointer(f, args, n) for n in ("src", "dst", "bias", "panels"))
+            src, dst, panels_of_w = (self.args.pointer(f, args, n) for n in ("src", "dst", "panels"))
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 first = (task % pixel_blocks) * (most_panels * self.nr)
                 rest = task // pixel_blocks
@@ -396,8 +391,7 @@ class _Bundle(Correlation):
                         (sample * dst_batch + group * dst_group + row_0 * dst_channel) * parts,
                         numbers.result,
                     )
-                    null = f.emit(I1, f"icmp eq ptr {bias.ref}, null")
-                    own_bias = f.select(null, bias, f.offset(bias, (group * rows + row_0) * parts, numbers.stored))
+                    channel_0 = group * rows + row_0
                     own_rows = f.smaller(rows - row_0, own_groups * mr)
                     # A reduction of one chain is stored straight from registers, where tiles are whole.
                     (plain,) = self.state.read(f, state, "plain")
@@ -424,8 +418,8 @@ class _Bundle(Correlation):
                                     tile_a = f.offset(a.get(), g * panel_rows * mr, numbers.computed)
                                     to = f.offset(result, g * mr * dst_channel, numbers.result)
                                     places = f.offset(self.section(f, args, state, "at_dst"), q * self.nr, I64)
-                                    tile_bias = f.select(null, own_bias, f.offset(own_bias, g * mr, numbers.stored))
-                                    f.call("whole_tile", k, tile_a, columns, b_row, to, dst_channel, places, tile_bias)
+                                    channel = channel_0 + g * mr
+                                    f.call("whole_tile", args, k, tile_a, columns, b_row, to, places, channel)
                                     tiles_from.set(whole_groups)
                             vectors = (pixels - first - q * self.nr + (self.lanes - 1)) // self.lanes
                             done = f.variable(I64)
@@ -448,5 +442,5 @@ class _Bundle(Correlation):
                         f.store(f.zero(self.vector), c, i, aligned=True)  # an empty sum: no tap hits this phase
                     whole_rows = f.select(whole_panels > 0, whole_groups * mr, 0)
                     stored = whole_panels * self.tile.nv
-                    f.call("finish", args, state, result, own_bias, first, 0, whole_rows, stored, panels)
-                    f.call("finish", args, state, result, own_bias, first, whole_rows, own_rows, 0, panels)
+                    f.call("finish", args, state, result, channel_0, first, 0, whole_rows, stored, panels)
+                    f.call("finish", args, state, result, channel_0, first, whole_rows, own_rows, 0, panels)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import I1, I32, I64, PTR, Function, Value
+from ..ir import I32, I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
 from .correlation import AXIS, AXIS_STATE_NAMES, STATE_NAMES, TAP_ROW, Correlation
+from .epilogue import Epilogue, Place
 from .gemm import Tile, accumulate
 from .in_place import LaneRange, LaneReader
 
@@ -45,11 +46,14 @@ class Spec:
     tile: Tile
     near: int
     own_sources: bool
+    epilogue: tuple[str, ...] = ()
+    """What else is done to the sums than adding a bias (see epilogue.py)."""
 
     @property
     def name(self) -> str:
-        sources = "_own_sources" if self.own_sources else ""
-        return f"scratch_free_{self.dtype}_{self.tile.mr}x{self.tile.nv}_{self.near}{sources}"
+        sources = ("own_sources",) if self.own_sources else ()
+        tile = f"scratch_free_{self.dtype}_{self.tile.mr}x{self.tile.nv}_{self.near}"
+        return "_".join((tile, *sources, *self.epilogue))
 
 
 def emit_scratch_free(spec: Spec, target: Target) -> str:
@@ -61,7 +65,7 @@ class _Bundle(Correlation):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS, STATE, AXIS_STATE, packs_weight=False)
         self.near = spec.near
-        self.own_sources = spec.own_sources
+        self.own_sources, self.epilogue = spec.own_sources, spec.epilogue
         self.emit_locate_tile()
         self.emit_list_taps()
         self.emit_add_chain("add_chain", masked=False)
@@ -219,49 +223,37 @@ class _Bundle(Correlation):
         ]
 
     def emit_finish(self) -> None:
-        """Add the bias to a tile, narrow it and store it, but for the rows and lanes that are its neighbours'."""
+        """Finish a tile (see epilogue.py) and store it, but for the rows and lanes that are its neighbours'.
+
+        `channel` is the result channel of row 0.
+        """
         numbers, lanes, parts = self.numbers, self.lanes, self.numbers.parts
-        with self.module.function("finish", args=PTR, state=PTR, result=PTR, bias=PTR, first_row=I64, c=PTR) as f:
+        with self.module.function("finish", args=PTR, state=PTR, result=PTR, channel=I64, first_row=I64, c=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             dst_channel, dst_lane = self.args.read(f, args, "dst_channel", "dst_lane")
             skip, last = self.state.read(f, state, "skip", "lanes")
-            has_bias = f.emit(I1, f"icmp ne ptr {f.args['bias'].ref}, null")
-            shift = [f.variable(numbers.computed) for _ in range(parts)]
+            epilogue = Epilogue(f, numbers, lanes, self.args, args, self.epilogue)
             with f.loop(f.args["first_row"], self.tile.mr) as i:
-                for p in range(parts):
-                    shift[p].set(0)
-                with f.when(has_bias):
-                    for p in range(parts):
-                        shift[p].set(numbers.widen(f, f.load(numbers.stored, f.args["bias"], i * parts + p)))
-                channel = f.offset(f.args["result"], i * (dst_channel * parts), numbers.result)
-                row = f.offset(f.args["c"], i * (parts * self.nr), numbers.computed)
+                epilogue.begin_row(f.args["channel"] + i)
+                row = f.offset(f.args["result"], i * (dst_channel * parts), numbers.result)
+                sums = f.offset(f.args["c"], i * (parts * self.nr), numbers.computed)
                 with f.loop(0, f.smaller(last, self.nr), lanes) as lane:
                     number = f.lane_numbers(lanes) + f.splat(lane, lanes)
                     mask = (number >= f.splat(skip, lanes)) & (number < f.splat(last, lanes))
-                    values = []
-                    for p in range(parts):
-                        total = f.load(self.vector, row, lane + p * self.nr, aligned=True)
-                        values.append(numbers.narrow(f, total + f.splat(shift[p].get(), lanes)))
-                    self.store_lanes(f, values, channel, lane, dst_lane, mask)
-
-    def store_lanes(
-        self, f: Function, values: list[Value], channel: Value, lane: Value, dst_lane: Value, mask: Value
-    ) -> None:
-        lanes, parts = self.lanes, self.numbers.parts
-        to = f.offset(channel, lane * (dst_lane * parts), self.numbers.result)
-
-        def apart() -> None:
-            index = f.lane_numbers(lanes) * f.splat(dst_lane * parts, lanes)
-            for p, value in enumerate(values):
-                f.scatter(value, f.offset(f.offset(to, p, value.type), index, value.type), mask)
-
-        if parts == 2:
-            apart()
-            return
-        with f.when(dst_lane.equals(1)) as otherwise:
-            f.masked_store(values[0], to, mask)
-        with otherwise:
-            apart()
+                    totals = [f.load(self.vector, sums, lane + p * self.nr, aligned=True) for p in range(parts)]
+                    to = f.offset(row, lane * (dst_lane * parts), numbers.result)
+                    index = f.lane_numbers(lanes) * f.splat(dst_lane * parts, lanes)
+                    apart = [
+                        Place(f.offset(f.offset(to, p, numbers.result), index, numbers.result), mask)
+                        for p in range(parts)
+                    ]
+                    if parts == 2:
+                        epilogue.store(totals, apart)
+                    else:
+                        with f.when(dst_lane.equals(1)) as otherwise:
+                            epilogue.store(totals, [Place(to, mask)])
+                        with otherwise:
+                            epilogue.store(totals, apart)
 
     # ---- the driver
 
@@ -290,7 +282,7 @@ class _Bundle(Correlation):
             )
             strides = ("src_batch", "src_group", "dst_batch", "dst_group", "dst_channel")
             src_batch, src_group, dst_batch, dst_group, dst_channel = self.args.read(f, args, *strides)
-            src, dst, w, bias = (self.args.pointer(f, args, n) for n in ("src", "dst", "w", "bias"))
+            src, dst, w = (self.args.pointer(f, args, n) for n in ("src", "dst", "w"))
             (src_row,) = self.args.read(f, args, "src_row")
             taps, at_src, at_dst = self.state.read(f, state, "taps", "at_src", "at_dst")
             group, wanted = unit // row_groups, (unit % row_groups) * mr
@@ -321,9 +313,7 @@ class _Bundle(Correlation):
             to = f.offset(
                 dst, (sample * dst_batch + group * dst_group + row * dst_channel + at_dst) * parts, numbers.result
             )
-            has_bias = f.emit(I1, f"icmp ne ptr {bias.ref}, null")
-            own_bias = f.select(has_bias, f.offset(bias, (group * rows + row) * parts, numbers.stored), bias)
-            f.call("finish", args, state, to, own_bias, wanted - row, c)
+            f.call("finish", args, state, to, group * rows + row, wanted - row, c)
 
     def emit_run(self) -> None:
         with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
