@@ -27,7 +27,7 @@ from .. import geometry
 from ..dtypes import DTYPES, DType, lookup
 from ..engine.execute import convolve
 from ..engine.problem import Direction
-from ..errors import DTypeError, ParamError, ShapeError
+from ..errors import DTypeError, MXNetError, ParamError, ShapeError
 from .grammar import LAYOUT, PADS, SHAPE, UINT, ULONG, Pairs
 from .layouts import resolve_layout
 from .merge import merge_shape
@@ -89,7 +89,11 @@ def _infer_shape(
     direction: Direction, param: Any, in_shapes: Sequence[Shape], out_shapes: Sequence[Shape]
 ) -> tuple[list[Shape], list[Shape]]:
     roles = ROLES[direction]
-    found = _complete(param, **dict(zip(roles, (*in_shapes, *out_shapes), strict=True)))
+    try:
+        found = _complete(param, **dict(zip(roles, (*in_shapes, *out_shapes), strict=True)))
+    except MXNetError as error:
+        error.with_context(op=_name(direction))
+        raise
     return [found[name] for name in roles[:2]], [found[roles[2]]]
 
 
