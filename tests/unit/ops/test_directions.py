@@ -41,14 +41,10 @@ def test_shapes_follow_from_any_two(direction: Any, layout: Any, shapes: dict[st
 
 
 def test_what_is_not_known_stays_so() -> None:
-    assert infer("_conv_forward", [None, None], None) == (
-        [(None, None, 9, 7), (None, None, 3, 2)],
-        [(None, None, 4, 6)],
-    )
-    assert infer("_conv_forward", [(None, 4, 9, 7), None], None) == (
-        [(None, 4, 9, 7), (None, 2, 3, 2)],
-        [(None, None, 4, 6)],
-    )
+    x, w, y = (None, None, 9, 7), (None, None, 3, 2), (None, None, 4, 6)
+    assert infer("_conv_forward", [None, None], None) == ([x, w], [y])
+    x, w = (None, 4, 9, 7), (None, 2, 3, 2)
+    assert infer("_conv_forward", [x, None], None) == ([x, w], [y])
 
 
 WRONG_ATTRIBUTES: list[dict[str, Any]] = [
