@@ -7,6 +7,7 @@ tuple, a list, an int, a NumPy integer and any spelling of them as a string mean
     number  8  +8  08, blanks around allowed; where only counts make sense never negative (MXNet wraps -1)
     float   whatever float() reads
     bool    True, False in any case, 1, 0; no blanks
+    dtype   its name, such as float32; a NumPy type becomes its name
     word    exactly as listed
 """
 
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..dtypes import DTYPES
 from .layouts import LAYOUT_WORDS, is_layout_name
 
 Ints = tuple[int, ...]
@@ -50,6 +53,8 @@ def attr_text(value: Any) -> str:
         return f"({', '.join(map(_entry_text, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, list):
         return f"[{', '.join(map(_entry_text, value))}]"
+    if isinstance(value, (type, np.dtype)):
+        return str(np.dtype(value).name)
     return str(value)
 
 
@@ -155,6 +160,13 @@ def _read_float(text: str) -> float:
     return float(text)
 
 
+def _read_scalar(text: str) -> int | float | complex:
+    for reader in (_read_int, _read_float):
+        with suppress(ValueError):
+            return reader(text)
+    return complex(text.replace("_", "?"))  # Python's own separators are not MXNet's
+
+
 def _read_optional_float(text: str) -> float | None:
     return None if text.strip() == "None" else _read_float(text)
 
@@ -186,6 +198,8 @@ SHAPE = Kind(
     _read_shape,
     "Write a tuple with one whole number for each spatial axis, such as {name}=(1, 1).",
 )
+AXES = Kind("Shape or None", _read_shape, "Write one axis or a tuple of axes, such as {name}=(0, 1), or None for all.")
+ENDS = Kind("Shape(tuple)", _read_entries, "Write a tuple of whole numbers or None, such as {name}=(0, None).")
 PADS = Kind(
     "Shape(tuple)",
     _read_pads,
@@ -207,9 +221,15 @@ ULONG = Kind(
     "Write a whole number of megabytes, such as {name}=512.",
 )
 BOOL = Kind("boolean", _read_bool, "Write {name}=True or {name}=False.")
+OPTIONAL_BOOL = Kind(
+    "boolean or None",
+    lambda text: None if text == "None" else _read_bool(text),
+    "Write {name}=True, {name}=False or {name}=None.",
+)
 INT = Kind("int", _read_int, "Write a whole number, such as {name}=1.")
 OPTIONAL_INT = Kind("int or None", _read_optional_int, "Write a whole number, such as {name}=1, or None.")
 FLOAT = Kind("float", _read_float, "Write a number, such as {name}=0.5.")
+SCALAR = Kind("double", _read_scalar, "Write a number, such as {name}=2.")
 OPTIONAL_FLOAT = Kind("float or None", _read_optional_float, "Write a number, such as {name}=0.5, or None.")
 LAYOUT = Kind(
     "word",
@@ -228,3 +248,14 @@ def word(*words: str | None) -> Kind:
     """
     table = {str(one): one for one in words}
     return Kind("word", table.__getitem__, "Write one of these words.", f"{{{', '.join(map(repr, words))}}}")
+
+
+def dtype_word(*more: None) -> Kind:
+    """The name of a data type that arrays can have, read as the NumPy dtype.
+
+    >>> dtype_word().read("float16")
+    dtype('float16')
+    """
+    table: dict[str, np.dtype[Any] | None] = {name: known.numpy for name, known in DTYPES.items()}
+    table |= {"bool": np.dtype(np.bool_), **{str(one): one for one in more}}
+    return Kind("word", table.__getitem__, "Write one of these words.", f"{{{', '.join(table)}}}")

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias, TypeGuard
 import numpy as np
 
 from ...dtypes import BFLOAT16
-from ...errors import MXNetError
+from ...errors import DTypeError, MXNetError
 from ..casts import cast_array
 from ..merge import unify_shapes, unify_types
+from ..refusal import refusal
 from ..registry import Array, Call, Forward, Gradient, InferShape, InferType, OpSpec, Shape, Step, register
 from ..signature import Field, Signature
 
@@ -129,11 +130,20 @@ def elementwise(
     """
 
     def forward(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
-        result = np.asarray(function(param, *(working(x, real=real) for x in arrays)))
         dtype = arrays[0].dtype
+        try:
+            result = np.asarray(function(param, *(working(x, real=real) for x in arrays)))
+        except TypeError:  # NumPy's way to say that it has no such function for the type
+            raise no_such_type("data", dtype) from None
         return (result if result.dtype == dtype else cast_array(result, dtype),)
 
     return define(name, forward, gradient=gradient, **others)
+
+
+def no_such_type(argument: str, dtype: np.dtype[Any]) -> DTypeError:
+    """The error for a type that a function is not defined for."""
+    fix = "Convert it first, for example with .astype('float32')."
+    return refusal(DTypeError, argument, dtype.name, "a number type that the function is defined for", fix=fix)
 
 
 def each(step: Step[Any], *gradients: Callable[[], Any]) -> list[Any]:
