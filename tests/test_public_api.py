@@ -7,15 +7,15 @@ import inspect
 import mxconv as mx
 
 NAMES = """Context DTypeError FormatError MXNetError ParamError ShapeError UnsupportedError WorkspaceError
-__version__ base config context cpu cpu_pinned current_context errors gpu nd ndarray util"""
+__version__ autograd base config context cpu cpu_pinned current_context errors gpu nd ndarray util"""
 
 ND_NAMES = """Convolution Deconvolution NDArray abs arange argmax argmin array broadcast_like broadcast_to
 clip concat concatenate dot empty exp expand_dims eye flatten flip from_dlpack from_numpy full linspace load load_frombuffer
 log max mean min norm ones ones_like prod repeat reshape reshape_like round save slice_axis sqrt square squeeze
 stack sum swapaxes tile to_dlpack_for_read to_dlpack_for_write transpose waitall zeros zeros_like"""
 
-NDARRAY_NAMES = """T abs argmax argmin as_in_context as_in_ctx asnumpy asscalar astype broadcast_like
-broadcast_to clip context copy copyto ctx detach dot dtype exp expand_dims flatten flip log max mean min ndim
+NDARRAY_NAMES = """T abs argmax argmin as_in_context as_in_ctx asnumpy asscalar astype attach_grad backward broadcast_like
+broadcast_to clip context copy copyto ctx detach dot dtype exp expand_dims flatten flip grad log max mean min ndim
 norm numpy_view prod repeat reshape reshape_like round shape size slice_axis sqrt square squeeze storage stype
 sum swapaxes tile to_dlpack_for_read to_dlpack_for_write transpose wait_to_read writing"""
 

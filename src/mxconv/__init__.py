@@ -21,7 +21,7 @@ except (ImportError, OSError) as error:
         "(there: pip install 'llvmlite<=0.45.1')."
     ) from error
 
-from . import base, config, context, errors, ndarray, util
+from . import autograd, base, config, context, errors, ndarray, util
 from . import ndarray as nd
 from ._version import __version__
 from .context import Context, cpu, cpu_pinned, current_context, gpu
@@ -45,6 +45,7 @@ __all__ = [
     "UnsupportedError",
     "WorkspaceError",
     "__version__",
+    "autograd",
     "base",
     "config",
     "context",

@@ -76,7 +76,7 @@ class ArrayBase:
         return self
 
     def _view(self, array: Array) -> Self:
-        """A view of our memory, which shares our storage but not our part in the recorded graph."""
+        """A view of our memory, which shares our storage but not our part in a graph."""
         return self._wrap(array, self._storage, self._context)
 
     def _result(self, array: Array) -> Self:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from .storage import Storage
 
 if TYPE_CHECKING:
     from .ndarray import NDArray
+
+T = TypeVar("T", bound=ArrayBase)
 
 
 def invoke(op: str | OpSpec, inputs: Sequence[Any], attributes: Mapping[str, Any], out: Any = None) -> list[Any]:
@@ -74,8 +76,17 @@ def run(spec: OpSpec, param: Any, names: Sequence[str], inputs: Sequence[Any], o
                 outputs = outs
     if flags.recording and all(isinstance(one, ArrayBase) for one in outputs):
         held = [_held(kind, x, context) for x in inputs]
-        record(spec, param, held, outputs, [_held(kind, x, context) for x in results[count:]])
+        saved = [_held(kind, x, context) for x in results[count:]]
+        record(spec.name, spec.gradient, param, held, outputs, saved, spec.mutates)
     return outputs
+
+
+def note(op: str, attributes: Mapping[str, Any], data: ArrayBase, result: T) -> T:
+    """Record an operator whose only result is there already, such as a view of its only input; returns the result."""
+    if flags.recording:
+        spec = _known(op)
+        record(spec.name, spec.gradient, spec.parse(attributes), [data], [result])
+    return result
 
 
 def as_numpy(op: str, name: str, value: Any) -> Array:

@@ -17,6 +17,7 @@ from ..errors import ShapeError
 from ..ops.casts import cast_array
 from .arithmetic import ArithmeticMethods
 from .base import Array, array_dtype
+from .differentiation import GradientMethods
 from .exchange import ExchangeMethods
 from .indexing import IndexingMethods
 from .reductions import ReductionMethods
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class NDArray(IndexingMethods, ArithmeticMethods, ShapeMethods, ReductionMethods, ExchangeMethods):
+class NDArray(IndexingMethods, ArithmeticMethods, ShapeMethods, ReductionMethods, GradientMethods, ExchangeMethods):
     """An n-dimensional array, made by nd.array, nd.zeros, nd.from_numpy and their like.
 
     It behaves as MXNet's: contiguous slices and reshapes are views, other selections copies; arithmetic keeps
@@ -135,10 +136,6 @@ class NDArray(IndexingMethods, ArithmeticMethods, ShapeMethods, ReductionMethods
         return self if host_context(context) == self._context else self._adopt(self._array.copy(), context)
 
     as_in_ctx = as_in_context
-
-    def detach(self) -> Self:
-        """An array that shares our memory but not our part in the recorded graph."""
-        return self._view(self._array)
 
     def wait_to_read(self) -> None:
         """Return when the values are there; they always are."""

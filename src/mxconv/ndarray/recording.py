@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import MXNetError
 
 if TYPE_CHECKING:
-    from ..ops.registry import OpSpec
+    from ..ops.registry import Gradient
     from .base import ArrayBase
 
 
@@ -26,19 +26,53 @@ flags = _Flags()
 """Of the current thread: whether calls are recorded, and whether operators behave as in training."""
 
 
+class Scope:
+    """Sets the flags of the current thread within a `with` block; None leaves one as it is."""
+
+    def __init__(self, recording: bool | None, training: bool | None) -> None:
+        self._inside = {"recording": recording, "training": training}
+        self._before: list[dict[str, bool]] = []
+
+    def __enter__(self) -> None:
+        change = {name: value for name, value in self._inside.items() if value is not None}
+        self._before.append({name: getattr(flags, name) for name in change})
+        for name, value in change.items():
+            setattr(flags, name, value)
+
+    def __exit__(self, *exception: object) -> None:
+        for name, value in self._before.pop().items():
+            setattr(flags, name, value)
+
+
+def is_recording() -> bool:
+    """Whether calls are recorded in this thread."""
+    return flags.recording
+
+
+def is_training() -> bool:
+    """Whether operators behave as in training in this thread."""
+    return flags.training
+
+
 class Node:
-    """One recorded computation; `is_alive` until a backward pass has freed it."""
+    """One recorded computation, how it is differentiated, and on what; `is_alive` until a backward pass has freed it.
 
-    __slots__ = ("__weakref__", "inputs", "is_alive", "outputs", "param", "spec")
+    `outputs` begins with the visible outputs, whose gradients the node is given.
+    """
 
-    def __init__(self, spec: OpSpec, param: Any, inputs: tuple[ArrayBase, ...]) -> None:
-        self.spec, self.param, self.inputs = spec, param, inputs
+    __slots__ = ("__weakref__", "gradient", "inputs", "is_alive", "name", "outputs", "param", "visible")
+
+    def __init__(self, name: str, gradient: Gradient | None, param: Any) -> None:
+        self.name, self.gradient, self.param = name, gradient, param
+        self.inputs: tuple[ArrayBase, ...] = ()
         self.outputs: tuple[ArrayBase, ...] = ()
+        self.visible = 0
         self.is_alive = True
 
     def free(self) -> None:
         """Forget everything, so that arrays of this graph count as not recorded."""
         self.inputs = self.outputs = ()
+        self.gradient = self.param = None
         self.is_alive = False
 
 
@@ -48,8 +82,7 @@ class Leaf(Node):
     __slots__ = ("grad", "grad_req")
 
     def __init__(self, grad: ArrayBase | None = None, grad_req: str = "") -> None:
-        self.inputs = self.outputs = ()
-        self.is_alive = True
+        super().__init__("variable", None, None)
         self.grad, self.grad_req = grad, grad_req
 
     @property
@@ -58,8 +91,8 @@ class Leaf(Node):
         return not self.grad_req
 
     def free(self) -> None:
-        """Only what was marked as a variable stays what it is."""
-        self.is_alive = not self.is_constant and self.grad_req != "null"
+        """A variable stays what it is."""
+        self.is_alive = not self.is_constant
 
 
 class Origin(NamedTuple):
@@ -82,25 +115,36 @@ def depends(array: Any) -> bool:
 
 
 def record(
-    spec: OpSpec, param: Any, inputs: Sequence[ArrayBase], results: Sequence[ArrayBase], saved: Sequence[ArrayBase] = ()
+    name: str,
+    gradient: Gradient | None,
+    param: Any,
+    inputs: Sequence[ArrayBase],
+    results: Sequence[ArrayBase],
+    saved: Sequence[ArrayBase] = (),
+    mutates: Sequence[int] = (),
 ) -> None:
-    """Make the results of a computation part of the graph of its inputs, if recording is on and they have one.
+    """Make the results of a computation part of the graph of its inputs, if recording is on and these have one.
 
     The results may be views of the inputs. They must not be part of a graph yet.
     """
     if not flags.recording or not any(map(depends, inputs)):
         return
-    held = []
     for index, one in enumerate(inputs):
-        view = one._view(one._array)
-        if not is_recorded(one) and index not in spec.mutates:
+        if not is_recorded(one) and index not in mutates:
             one._origin = Origin(Leaf(), 0)
-        view._origin = one._origin
-        held.append(view)
-    node = Node(spec, param, tuple(held))
-    node.outputs = tuple(one._view(one._array) for one in (*results, *saved))
+    node = Node(name, gradient, param)
+    node.inputs = tuple(view_as(one, one._origin) for one in inputs)
+    node.outputs = tuple(view_as(one, None) for one in (*results, *saved))
+    node.visible = len(results)
     for index, one in enumerate(results):
         one._origin = Origin(node, index)
+
+
+def view_as(array: ArrayBase, origin: Origin | None) -> ArrayBase:
+    """A view of an array's memory that is what `origin` says in the graph, whatever becomes of the array itself."""
+    view = array._view(array._array)
+    view._origin = origin
+    return view
 
 
 def check_writable(array: ArrayBase) -> None:

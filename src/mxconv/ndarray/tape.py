@@ -1,0 +1,237 @@
+"""Backward passes through recorded graphs.
+
+Gradients are made of calls to registered operators; those are recorded in their turn if asked to, so that every order
+of derivative exists. Only nodes between the heads and the wanted arrays are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, MXNetError, ShapeError
+from ..ops.registry import Step
+from .base import ArrayBase
+from .invoke import invoke
+from .recording import Leaf, Node, Origin, Scope, depends, is_recording, is_training, view_as
+
+__all__ = ["backward", "gradients", "is_recording", "is_training"]
+
+_FEW = 8  # gradients of one array that are held before they are added up: sums are rounded once, memory is bounded
+
+
+def gradients(
+    heads: Sequence[Any],
+    head_grads: Sequence[Any] | None,
+    variables: Sequence[Any],
+    *,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+    train_mode: bool = True,
+) -> list[Any]:
+    """The gradient of the sum of the heads, weighted by `head_grads` (ones where None), for each of the variables.
+
+    A variable is an array with attach_grad, or any that was computed from one. With `create_graph` the gradients can
+    be differentiated themselves. Unless `retain_graph` (the same as `create_graph` by default) the graph is freed.
+
+    Raises: MXNetError, if a head or a variable is not in the graph, or an operator cannot be differentiated;
+    ShapeError, DTypeError, if a head gradient does not fit.
+    """
+    order = _nodes(heads)
+    reached = set(order)
+    targets = [_target(place, variable, reached) for place, variable in enumerate(variables, 1)]
+    found = _sweep(order, heads, head_grads, targets, create_graph, train_mode)
+    taken = {id(one._storage) for one in head_grads or () if one is not None}
+    taken.update(id(one._storage) for node in order for one in (*node.inputs, *node.outputs))
+    results = []
+    with Scope(create_graph, train_mode):
+        for variable, target in zip(variables, targets, strict=True):
+            grad = found.get(target)
+            if grad is None:
+                grad = _zeros(variable)
+            elif id(grad._storage) in taken:  # somebody else's memory
+                (grad,) = invoke("_copy", [grad], {})
+            taken.add(id(grad._storage))
+            results.append(grad)
+    if not (create_graph if retain_graph is None else retain_graph):
+        _free(order)
+    return results
+
+
+def backward(
+    heads: Sequence[Any], head_grads: Sequence[Any] | None, *, retain_graph: bool = False, train_mode: bool = True
+) -> None:
+    """Compute the gradients of all variables that the heads came from, and write or add them where these want them.
+
+    Raises: MXNetError, as `gradients`, and if there are no such variables.
+    """
+    order = _nodes(heads)
+    leaves = [node for node in order if isinstance(node, Leaf) and node.grad_req in ("write", "add")]
+    if not leaves:
+        raise MXNetError(
+            "no variable was found, expected one at least: There are no inputs in computation graph that require "
+            "gradients",
+            op="backward", argument="heads", got="no variable", expected="an array with attach_grad()",
+            fix="Call x.attach_grad() on the arrays whose gradients you want, before recording.",
+        )  # fmt: skip
+    found = _sweep(order, heads, head_grads, [Origin(leaf, 0) for leaf in leaves], False, train_mode)
+    with Scope(False, None):
+        for leaf in leaves:
+            _deliver(leaf, found.get(Origin(leaf, 0)))
+    if not retain_graph:
+        _free(order)
+
+
+def _nodes(heads: Iterable[Any]) -> list[Node]:
+    """All nodes that the heads came from, each after those of its inputs."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    for head in heads:
+        if not depends(head):
+            raise _lost()
+        stack = [(head._origin.node, False)]
+        while stack:
+            node, is_done = stack.pop()
+            if is_done:
+                order.append(node)
+            elif node not in seen:
+                if not node.is_alive and not isinstance(node, Leaf):
+                    raise _lost()
+                seen.add(node)
+                stack.append((node, True))
+                stack.extend((one._origin.node, False) for one in node.inputs if one._origin is not None)
+    return order
+
+
+def _lost() -> MXNetError:
+    return MXNetError(
+        "a head was not computed while recording, or its graph was freed: Cannot differentiate node because it is not "
+        "in a computational graph",
+        op="backward", argument="heads", got="an array without a graph", expected="an array of a graph",
+        fix="Compute it within autograd.record(); to differentiate the same graph twice, pass retain_graph=True to "
+        "backward.",
+    )  # fmt: skip
+
+
+def _target(place: int, variable: Any, reached: set[Node]) -> Origin:
+    """What a variable is in the graph."""
+    origin: Origin | None = variable._origin
+    if origin is None or not depends(variable) or (isinstance(origin.node, Leaf) and origin.node.grad_req == "null"):
+        raise MXNetError(
+            f"Cannot differentiate with respect to the {place}-th variable because it does not require gradient",
+            op="grad", argument="variables", got="an array without attach_grad", expected="a variable",
+            fix="Call x.attach_grad() before recording.",
+        )  # fmt: skip
+    if origin.node not in reached:
+        raise MXNetError(
+            f"Cannot differentiate with respect to the {place}-th variable because it is unreachable from the outputs",
+            op="grad", argument="variables", got="an array that the heads do not depend on",
+            expected="arrays that they were computed from", fix="Leave it out: its gradient is zero.",
+        )  # fmt: skip
+    return origin
+
+
+def _sweep(
+    order: Sequence[Node],
+    heads: Sequence[Any],
+    head_grads: Sequence[Any] | None,
+    targets: Iterable[Origin],
+    create_graph: bool,
+    train_mode: bool,
+) -> dict[Origin, Any]:
+    """The gradients of the targets that are not zero everywhere."""
+    kept = set(targets)
+    wanted = {target.node for target in kept}  # and all nodes that lead from them to the heads
+    for node in order:
+        if any(one._origin is not None and one._origin.node in wanted for one in node.inputs):
+            wanted.add(node)
+    arrived: dict[Origin, list[Any]] = {}
+    with Scope(create_graph, train_mode):
+        for head, grad in zip(heads, [None] * len(heads) if head_grads is None else head_grads, strict=True):
+            _add(arrived, head._origin, _head_grad(head, grad))
+        for node in reversed(order):
+            needs = [one._origin is not None and one._origin.node in wanted for one in node.inputs]
+            if node in wanted and any(needs):
+                _step(node, needs, arrived, kept)
+        return {target: _total(arrived[target]) for target in kept if target in arrived}
+
+
+def _step(node: Node, wanted: list[bool], arrived: dict[Origin, list[Any]], kept: set[Origin]) -> None:
+    """Pass the gradients that arrived at the outputs of a node on to its inputs."""
+    places = [Origin(node, i) for i in range(node.visible)]
+    totals = [_total(arrived[place]) if place in arrived else None for place in places]
+    for place in places:
+        if place not in kept:
+            arrived.pop(place, None)
+    if all(one is None for one in totals):
+        return
+    if node.gradient is None:
+        raise MXNetError(
+            f"Operator {node.name} is non-differentiable because it has no gradient",
+            op=node.name, argument="output", got="a request for its gradient",
+            expected="an operator with a gradient", fix="Use detach() or BlockGrad on its output.",
+        )  # fmt: skip
+    outputs = [view_as(one, place) for one, place in zip_longest(node.outputs, places)]
+    out_grads = [_zeros(out) if grad is None else grad for out, grad in zip(outputs, totals, strict=False)]
+    inputs = [view_as(one, one._origin) for one in node.inputs]
+    step = Step(node.param, inputs, outputs, out_grads, wanted, invoke)
+    for one, is_wanted, grad in zip(inputs, wanted, node.gradient(step), strict=True):
+        if is_wanted and grad is not None:
+            assert grad._array.shape == one._array.shape, (
+                f"{node.name}: gradient {grad._array.shape} of an input {one._array.shape}"
+            )
+            assert one._origin is not None
+            _add(arrived, one._origin, grad)
+
+
+def _zeros(array: Any) -> Any:
+    return array._result(np.zeros_like(array._array))
+
+
+def _add(arrived: dict[Origin, list[Any]], origin: Origin, grad: Any) -> None:
+    grads = arrived.setdefault(origin, [])
+    grads.append(grad)
+    if len(grads) == _FEW:
+        grads[:] = [_total(grads)]
+
+
+def _total(grads: list[Any]) -> Any:
+    return grads[0] if len(grads) == 1 else invoke("add_n", grads, {})[0]
+
+
+def _head_grad(head: Any, grad: Any) -> Any:
+    """The gradient of a head: ones, or what was given if it fits."""
+    if grad is None:
+        return head._result(np.ones_like(head._array))
+    if not isinstance(grad, ArrayBase):
+        raise AttributeError(f"a head gradient is a {type(grad).__name__}, expected an NDArray; wrap it in nd.array")
+    if grad._array.shape != head._array.shape:
+        raise ShapeError(
+            f"a head gradient has shape {grad._array.shape}, expected {head._array.shape}, the shape of its head",
+            op="backward", argument="head_grads", got=grad._array.shape, expected=head._array.shape, fix="Pass one of that shape.",
+        )  # fmt: skip
+    if grad._array.dtype != head._array.dtype:
+        raise DTypeError(
+            f"a head gradient has dtype {grad._array.dtype}, expected {head._array.dtype}, the dtype of its head",
+            op="backward", argument="head_grads", got=grad._array.dtype, expected=head._array.dtype,
+            fix=f"Convert it with .astype('{head._array.dtype}').",
+        )  # fmt: skip
+    return grad
+
+
+def _deliver(leaf: Leaf, grad: Any) -> None:
+    """Write or add a gradient (None: zero) to the array that was attached for it."""
+    assert leaf.grad is not None
+    with leaf.grad.writing() as memory:
+        if leaf.grad_req == "write":
+            memory[...] = 0 if grad is None else grad._array
+        elif grad is not None:
+            memory[...] = memory + grad._array
+
+
+def _free(order: Iterable[Node]) -> None:
+    for node in order:
+        node.free()
