@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compat.array_values import dense, sparse
 
 import mxconv as mx
+from compat.array_values import dense, sparse
 
 FOLDER = Path(__file__).parent / "arrays"
 VERSIONS = ("0.9.5", "0.10.0", "0.11.0", "1.0.0", "1.5.1", "1.9.1")
