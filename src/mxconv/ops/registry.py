@@ -106,7 +106,7 @@ def _one_output(param: Any) -> tuple[str, ...]:
     return ("output",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpSpec:
     """One operator.
 
