@@ -66,5 +66,9 @@ class UnsupportedError(MXNetError):
     """A request that is well formed, but that this build or this algorithm does not serve."""
 
 
+class NotImplementedForSymbol(UnsupportedError):
+    """Something that only arrays can do was asked of a Symbol."""
+
+
 class WorkspaceError(MXNetError, MemoryError):
     """No algorithm fits in the workspace that was allowed."""

@@ -6,7 +6,7 @@ here recurses, so that depth is bounded by memory alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..ops.registry import OpSpec
@@ -17,18 +17,28 @@ class Node:
 
     `attrs` holds the texts of the parameters as they were given and the attributes in dunder spelling. A name may be
     shared by several nodes.
+
+    A variable's `version` counts the operators that were made to write to it; `versions` says for each input in which
+    state its variable was then. Only files hold these numbers.
     """
 
-    __slots__ = ("__weakref__", "_param", "attrs", "inputs", "name", "op")
+    __slots__ = ("__weakref__", "_param", "attrs", "inputs", "name", "op", "version", "versions")
 
     def __init__(
-        self, op: OpSpec | None, name: str, attrs: dict[str, str] | None = None, inputs: Sequence[Entry] = ()
+        self,
+        op: OpSpec | None,
+        name: str,
+        attrs: dict[str, str] | None = None,
+        inputs: Sequence[Entry] = (),
+        versions: Sequence[int] | None = None,
     ) -> None:
         self.op = op
         self.name = name
         self.attrs = {} if attrs is None else attrs
         self.inputs = tuple(inputs)
         self._param: Any = None
+        self.version = 0
+        self.versions = self._count_writes() if versions is None else tuple(versions)
 
     def __repr__(self) -> str:
         return f"<{'Variable' if self.op is None else self.op.name} {self.name}>"
@@ -45,10 +55,15 @@ class Node:
             self._param = self.op.parse(self.attrs)
         return self._param
 
-    def set_attrs(self, attrs: dict[str, str]) -> None:
-        """Add attributes, or replace those of the same name."""
-        self.attrs.update(attrs)
+    def replace_attrs(self, attrs: dict[str, str]) -> None:
+        """Have these attributes and no others."""
+        self.attrs = attrs
         self._param = None
+
+    def _count_writes(self) -> tuple[int, ...]:
+        for entry in self.aux_inputs():
+            entry.node.version += 1
+        return tuple(entry.node.version for entry in self.inputs)
 
     def input_names(self) -> tuple[str, ...]:
         """What the operator calls its inputs, the auxiliary states last."""
@@ -114,42 +129,47 @@ def split_variables(order: Sequence[Node]) -> tuple[list[Node], list[Node]]:
     return [node for node in variables if node not in states], [node for node in variables if node in states]
 
 
-def copy_graph(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The same graph made of new nodes."""
-    return replace_variables(entries, {})
+def replace_variables(entries: Sequence[Entry], replacements: Mapping[Node, Entry]) -> tuple[Entry, ...]:
+    """A copy of the graph in which those variables are the given entries, which are not copied.
 
-
-def replace_variables(entries: Sequence[Entry], replacements: dict[Node, Entry]) -> tuple[Entry, ...]:
-    """A copy of the graph in which those variables are the given entries, which are not copied."""
+    >>> x, y = Node(None, "x"), Node(None, "y")
+    >>> replace_variables([Entry(x, 0)], {x: Entry(y, 0)})
+    (Entry(node=<Variable y>, index=0),)
+    """
     copies: dict[Node, Node] = {}
 
     def moved(entry: Entry) -> Entry:
         return replacements.get(entry.node) or Entry(copies[entry.node], entry.index)
 
     for node in topological(entries):
-        if node not in replacements:
-            copies[node] = Node(node.op, node.name, dict(node.attrs), [moved(entry) for entry in node.inputs])
+        if node in replacements:
+            continue
+        changed = any(entry.node in replacements for entry in node.inputs)
+        versions = None if changed else node.versions
+        copy = Node(node.op, node.name, dict(node.attrs), [moved(entry) for entry in node.inputs], versions)
+        copy.version = node.version
+        copies[node] = copy
     return tuple(moved(entry) for entry in entries)
 
 
-def surroundings(node: Node, order: Iterable[Node]) -> str:
+def place(node: Node, order: Iterable[Node]) -> str:
     """Where a node is, for messages.
 
     >>> x = Node(None, "x")
-    >>> surroundings(x, [x])
-    "variable 'x' (used by nothing)"
+    >>> place(x, [x])
+    "'x' (no inputs; used by nothing)"
     """
     users = [other.name for other in order if any(entry.node is node for entry in other.inputs)]
-    return spell_place("" if node.op is None else node.op.name, node.name, [e.node.name for e in node.inputs], users)
+    return spell_place(node.name, [entry.node.name for entry in node.inputs], users)
 
 
-def spell_place(op: str, name: str, inputs: Sequence[str], users: Sequence[str]) -> str:
-    """A node by its name, operator and neighbours; "" as `op` is a variable."""
-    used = f"used by {_some(users)}" if users else "used by nothing"
-    if not op:
-        return f"variable {name!r} ({used})"
-    return f"node {name!r} (inputs {_some(inputs)}; {used})" if inputs else f"node {name!r} (no inputs; {used})"
+def spell_place(name: str, inputs: Sequence[str], users: Sequence[str]) -> str:
+    """A node by its name and its neighbours' names."""
+    return f"{name!r} ({_some('input', inputs) or 'no inputs'}; used by {_some('', users) or 'nothing'})"
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _some(word: str, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    word = word and f"{word}{'s' if len(names) > 1 else ''} "
+    return word + ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
