@@ -11,7 +11,7 @@ __version__ autograd base config context cpu cpu_pinned current_context errors g
 
 ND_NAMES = """Convolution Deconvolution NDArray abs arange argmax argmin array broadcast_like broadcast_to
 clip concat concatenate dot empty exp expand_dims eye flatten flip from_dlpack from_numpy full linspace load load_frombuffer
-log max mean min norm ones ones_like prod repeat reshape reshape_like round save slice_axis sqrt square squeeze
+log max mean min norm ones ones_like op prod random repeat reshape reshape_like round save slice_axis sqrt square squeeze
 stack sum swapaxes tile to_dlpack_for_read to_dlpack_for_write transpose waitall zeros zeros_like"""
 
 NDARRAY_NAMES = """T abs argmax argmin as_in_context as_in_ctx asnumpy asscalar astype attach_grad backward broadcast_like

@@ -1,7 +1,14 @@
-"""`mx.nd`: arrays and the functions on them."""
+"""`mx.nd`: arrays and the functions on them.
+
+What is not listed here is made from the registry of operators when it is first asked for.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from . import _internal as _internal
+from . import generated, op, random
 from .creation import arange, array, empty, eye, full, linspace, ones, ones_like, zeros, zeros_like
 from .free_functions import (
     abs,
@@ -78,7 +85,9 @@ __all__ = [
     "norm",
     "ones",
     "ones_like",
+    "op",
     "prod",
+    "random",
     "repeat",
     "reshape",
     "reshape_like",
@@ -99,3 +108,11 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return generated.function_for(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *generated.names()})

@@ -9,20 +9,26 @@ import numpy.typing as npt
 
 from ..ops.grammar import Null
 from ..ops.operands import check_inputs
-from ..ops.registry import OPERATORS
+from ..ops.registry import OPERATORS, OpSpec
 from .invoke import run
 from .ndarray import NDArray
 
 
-def call(op: str, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
-    """An operator on named inputs (None: left out) and parameters: its output, or `out`, which may be a list of it."""
-    spec = OPERATORS[op]
+def call(spec: OpSpec, inputs: Mapping[str, Any], out: Any, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
+    """An operator on named inputs (None: left out) and parameters: its output, or a list if there are several.
+
+    With `out`, that itself, be it an array or a list.
+    """
     arrays = {name: value for name, value in inputs.items() if value is not None}
     param = spec.parse({name: value for name, value in {**given, **extra}.items() if value is not Null})
     names = tuple(arrays)
     check_inputs(spec, param, names)
-    outputs = run(spec, param, names, tuple(arrays.values()), out)
-    return outputs if isinstance(out, (list, tuple)) else outputs[0]
+    return only(run(spec, param, names, tuple(arrays.values()), out), out)
+
+
+def only(outputs: list[Any], out: Any) -> Any:
+    """The outputs as users get them: a single one not in a list, unless they asked for one."""
+    return outputs[0] if len(outputs) == 1 and not isinstance(out, (list, tuple)) else outputs
 
 
 def Convolution(
@@ -137,7 +143,7 @@ def Convolution(
         "cudnn_off": cudnn_off,
         "layout": layout,
     }
-    return call("Convolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
+    return call(OPERATORS["Convolution"], {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
 
 
 def Deconvolution(
@@ -265,4 +271,4 @@ def Deconvolution(
         "cudnn_off": cudnn_off,
         "layout": layout,
     }
-    return call("Deconvolution", {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)
+    return call(OPERATORS["Deconvolution"], {"data": data, "weight": weight, "bias": bias}, out, given, kwargs)

@@ -17,6 +17,9 @@ from ..errors import ShapeError
 from ..ops.casts import cast_array, cast_scalar, is_scalar
 from ..util import is_np_shape
 from .base import Array, ArrayBase
+from .invoke import invoke
+from .recording import check_not_in_place, depends, flags, record
+from .selection import Selection, pick_gradient
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -76,14 +79,19 @@ class IndexingMethods(ArrayBase):
     def __getitem__(self, key: Any) -> Self:
         parts, basic = numpy_key(key)
         chosen = self._array[parts]
-        if not basic:
-            return self._result(chosen)
-        if _single(self._array, parts) and not is_np_shape():
+        if basic and _single(self._array, parts) and not is_np_shape():
             chosen = chosen.reshape(1)
-        return self._view(chosen) if chosen.flags.c_contiguous else self._result(chosen)
+        result = self._view(chosen) if basic and chosen.flags.c_contiguous else self._result(chosen)
+        if flags.recording:
+            selection = Selection(parts, basic, self._array.shape, chosen.shape)
+            record("_pick", pick_gradient, selection, [self], [result])
+        return result
 
     def __setitem__(self, key: Any, value: Any) -> None:
         parts, basic = numpy_key(key)
+        if flags.recording and depends(value):
+            self._assign_recorded(parts, value)
+            return
         source = self._assignable(value)
         with self.writing() as memory:
             target = memory[parts]
@@ -91,6 +99,19 @@ class IndexingMethods(ArrayBase):
                 memory[parts] = _fitted(source, target.shape)
             else:
                 target[...] = _fitted(source, target.shape)
+
+    def _assign_recorded(self, parts: tuple[Any, ...], value: Any) -> None:
+        """Take over the values of an array of a graph, and become part of it; only as a whole, as in MXNet.
+
+        Raises: MXNetError, for a part.
+        """
+        if any(part is not Ellipsis and not (isinstance(part, slice) and part == slice(None)) for part in parts):
+            check_not_in_place("assignment", [value, self], [self])
+        source = value.astype(self._array.dtype, copy=False)
+        source = source.reshape(_trimmed(source._array, self._array.shape).shape)
+        if source.shape != self._array.shape:
+            source = source.broadcast_to(self._array.shape)
+        invoke("_copy", [source], {}, out=self)
 
     def __len__(self) -> int:
         return self._array.shape[0]
@@ -115,10 +136,16 @@ class IndexingMethods(ArrayBase):
         return cast_array(source, dtype) if source.dtype != dtype else source
 
 
-def _fitted(source: Array, shape: tuple[int, ...]) -> Array:
-    """The source, broadcast to the shape of its destination; spare leading axes of 1 are dropped."""
+def _trimmed(source: Array, shape: tuple[int, ...]) -> Array:
+    """The source without leading axes of 1 that the shape has no room for."""
     while source.ndim > len(shape) and source.shape[0] == 1:
         source = source[0]
+    return source
+
+
+def _fitted(source: Array, shape: tuple[int, ...]) -> Array:
+    """The source, broadcast to the shape of its destination; spare leading axes of 1 are dropped."""
+    source = _trimmed(source, shape)
     try:
         return np.broadcast_to(source, shape)
     except ValueError:

@@ -20,6 +20,7 @@ from .base import Array, array_dtype
 from .differentiation import GradientMethods
 from .exchange import ExchangeMethods
 from .indexing import IndexingMethods
+from .invoke import note
 from .reductions import ReductionMethods
 from .shapes import ShapeMethods
 
@@ -107,11 +108,11 @@ class NDArray(IndexingMethods, ArithmeticMethods, ShapeMethods, ReductionMethods
         target = array_dtype(dtype)
         if not copy and target == self._array.dtype:
             return self
-        return self._result(cast_array(self._array, target))
+        return note("Cast", {"dtype": target.name}, self, self._result(cast_array(self._array, target)))
 
     def copy(self) -> Self:
         """A copy in the same context."""
-        return self._result(self._array.copy())
+        return note("_copy", {}, self, self._result(self._array.copy()))
 
     def copyto(self, other: Any) -> Any:
         """Copy the values into another array of our shape (in its dtype), or into a new one in a context.
@@ -119,7 +120,7 @@ class NDArray(IndexingMethods, ArithmeticMethods, ShapeMethods, ReductionMethods
         Raises: ShapeError, if the shapes differ; MXNetError, for a GPU; TypeError, for anything else.
         """
         if isinstance(other, Context):
-            return self._adopt(self._array.copy(), other)
+            return note("_copy", {}, self, self._adopt(self._array.copy(), other))
         if not isinstance(other, NDArray):
             raise TypeError(f"copyto does not support type {type(other)}, expected an NDArray or a Context")
         if other.shape != self.shape:
@@ -133,7 +134,7 @@ class NDArray(IndexingMethods, ArithmeticMethods, ShapeMethods, ReductionMethods
 
     def as_in_context(self, context: Context) -> Self:
         """This array if it is in that context already, else a copy there."""
-        return self if host_context(context) == self._context else self._adopt(self._array.copy(), context)
+        return self if host_context(context) == self._context else self.copyto(context)
 
     as_in_ctx = as_in_context
 

@@ -211,7 +211,8 @@ def _head_grad(head: Any, grad: Any) -> Any:
     if grad._array.shape != head._array.shape:
         raise ShapeError(
             f"a head gradient has shape {grad._array.shape}, expected {head._array.shape}, the shape of its head",
-            op="backward", argument="head_grads", got=grad._array.shape, expected=head._array.shape, fix="Pass one of that shape.",
+            op="backward", argument="head_grads", got=grad._array.shape, expected=head._array.shape,
+            fix="Pass one of that shape.",
         )  # fmt: skip
     if grad._array.dtype != head._array.dtype:
         raise DTypeError(
