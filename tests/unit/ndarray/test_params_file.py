@@ -13,25 +13,8 @@ import numpy as np
 import pytest
 
 import mxconv as mx
+from compat.encoding import V1, V2, V3, array_of, file_of, sparse_of
 from mxconv import nd
-
-V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
-
-
-def shape_of(*extents: int) -> bytes:
-    return struct.pack(f"<i{len(extents)}q", len(extents), *extents)
-
-
-def array_of(
-    data: bytes, *extents: int, magic: int = V2, code: int = 0, context: tuple[int, int] = (1, 0), storage: int = 0
-) -> bytes:
-    head = struct.pack("<I", magic) + (struct.pack("<i", storage) if magic != V1 else b"")
-    return head + shape_of(*extents) + struct.pack("<iii", *context, code) + data
-
-
-def file_of(*arrays: bytes, names: tuple[bytes, ...] = ()) -> bytes:
-    texts = b"".join(struct.pack("<Q", len(name)) + name for name in names)
-    return struct.pack("<3Q", 0x112, 0, len(arrays)) + b"".join(arrays) + struct.pack("<Q", len(names)) + texts
 
 
 def saved(path: Path, data: Any) -> bytes:
@@ -112,7 +95,7 @@ VALUES = np.array([[1, 2, 3], [4, 5, 6]], "<f4")
 @pytest.mark.parametrize(
     "array",
     [
-        struct.pack("<3I", 2, 2, 3) + struct.pack("<iii", 1, 0, 0) + VALUES.tobytes(),
+        array_of(VALUES.tobytes(), 2, 3, magic=0),
         array_of(VALUES.tobytes(), 2, 3, magic=V1),
         array_of(VALUES.tobytes(), 2, 3),
         array_of(VALUES.tobytes(), 2, 3, magic=V3),
@@ -157,41 +140,32 @@ def test_placeholders(tmp_path: Path, array: bytes) -> None:
     assert saved(tmp_path, loaded) == written
 
 
-def sparse_file(storage: int, stored: bytes, shape: bytes, *indices: Any, data: Any, code: int = 6) -> bytes:
-    """A file with one sparse array."""
-    lists = [np.asarray(list_, "<i8") for list_ in indices]
-    kinds = b"".join(struct.pack("<i", code) + shape_of(*list_.shape) for list_ in lists)
-    values = np.asarray(data, "<f4")
-    head = struct.pack("<Ii", V2, storage) + stored + shape + struct.pack("<iii", 1, 0, 0)
-    return file_of(head + kinds + values.tobytes() + b"".join(list_.tobytes() for list_ in lists))
-
-
 def test_sparse_is_read_as_dense() -> None:
-    (rows,) = nd.load_frombuffer(sparse_file(1, shape_of(2, 2), shape_of(4, 2), [0, 2], data=[[1, 2], [3, 4]]))
+    (rows,) = nd.load_frombuffer(file_of(sparse_of(1, (2, 2), (4, 2), [0, 2], data=[[1, 2], [3, 4]])))
     assert rows.asnumpy().tolist() == [[1, 2], [0, 0], [3, 4], [0, 0]]
-    csr = sparse_file(2, shape_of(3), shape_of(3, 4), [0, 1, 1, 3], [3, 0, 2], data=[1, 2, 3])
+    csr = file_of(sparse_of(2, (3,), (3, 4), [0, 1, 1, 3], [3, 0, 2], data=[1, 2, 3]))
     assert nd.load_frombuffer(csr)[0].asnumpy().tolist() == [[0, 0, 0, 1], [0, 0, 0, 0], [2, 0, 3, 0]]
-    empty = sparse_file(2, shape_of(0), shape_of(2, 3), [0, 0, 0], [], data=[])
+    empty = file_of(sparse_of(2, (0,), (2, 3), [0, 0, 0], [], data=[]))
     assert nd.load_frombuffer(empty)[0].asnumpy().tolist() == [[0] * 3] * 2
-    none = sparse_file(1, shape_of(0, 2), shape_of(3, 2), [], data=np.zeros((0, 2)))
+    none = file_of(sparse_of(1, (0, 2), (3, 2), [], data=np.zeros((0, 2))))
     assert nd.load_frombuffer(none)[0].asnumpy().tolist() == [[0] * 2] * 3
 
 
 @pytest.mark.parametrize(
     ("contents", "reason"),
     [
-        (sparse_file(1, shape_of(2, 2), shape_of(4, 2), [0, 4], data=[[1, 2], [3, 4]]), "row indices from 0 to 4"),
-        (sparse_file(1, shape_of(2, 2), shape_of(4, 2), [-1, 1], data=[[1, 2], [3, 4]]), "row indices from -1"),
-        (sparse_file(1, shape_of(2, 2), shape_of(4, 3), [0, 1], data=[[1, 2], [3, 4]]), "2 row indices for data"),
-        (sparse_file(1, shape_of(2, 2), shape_of(4, 2), [[0, 1]], data=[[1, 2], [3, 4]]), "a list of integers"),
-        (sparse_file(1, shape_of(2, 2), shape_of(4, 2), [0, 1], data=[[1, 2], [3, 4]], code=1), "a list of integers"),
-        (sparse_file(2, shape_of(2), shape_of(2, 3), [0, 2, 1], [0, 1], data=[1, 2]), "row starts"),
-        (sparse_file(2, shape_of(2), shape_of(2, 3), [0, 3, 2], [0, 1], data=[1, 2]), "row starts"),
-        (sparse_file(2, shape_of(2), shape_of(2, 3), [1, 1, 2], [0, 1], data=[1, 2]), "row starts"),
-        (sparse_file(2, shape_of(2), shape_of(2, 3), [0, 2], [0, 1], data=[1, 2]), "row starts"),
-        (sparse_file(2, shape_of(2), shape_of(2, 3), [0, 1, 2], [0, 3], data=[1, 2]), "column indices from 0 to 3"),
-        (sparse_file(2, shape_of(2), shape_of(2, 3), [0, 1, 2], [0], data=[1, 2]), "1 column indices"),
-        (sparse_file(2, shape_of(2), shape_of(6), [0, 1, 2], [0, 1], data=[1, 2]), "2 column indices"),
+        (file_of(sparse_of(1, (2, 2), (4, 2), [0, 4], data=[[1, 2], [3, 4]])), "row indices from 0 to 4"),
+        (file_of(sparse_of(1, (2, 2), (4, 2), [-1, 1], data=[[1, 2], [3, 4]])), "row indices from -1"),
+        (file_of(sparse_of(1, (2, 2), (4, 3), [0, 1], data=[[1, 2], [3, 4]])), "2 row indices for data"),
+        (file_of(sparse_of(1, (2, 2), (4, 2), [[0, 1]], data=[[1, 2], [3, 4]])), "a list of integers"),
+        (file_of(sparse_of(1, (2, 2), (4, 2), [0, 1], data=[[1, 2], [3, 4]], index_code=1)), "a list of integers"),
+        (file_of(sparse_of(2, (2,), (2, 3), [0, 2, 1], [0, 1], data=[1, 2])), "row starts"),
+        (file_of(sparse_of(2, (2,), (2, 3), [0, 3, 2], [0, 1], data=[1, 2])), "row starts"),
+        (file_of(sparse_of(2, (2,), (2, 3), [1, 1, 2], [0, 1], data=[1, 2])), "row starts"),
+        (file_of(sparse_of(2, (2,), (2, 3), [0, 2], [0, 1], data=[1, 2])), "row starts"),
+        (file_of(sparse_of(2, (2,), (2, 3), [0, 1, 2], [0, 3], data=[1, 2])), "column indices from 0 to 3"),
+        (file_of(sparse_of(2, (2,), (2, 3), [0, 1, 2], [0], data=[1, 2])), "1 column indices"),
+        (file_of(sparse_of(2, (2,), (6,), [0, 1, 2], [0, 1], data=[1, 2])), "2 column indices"),
     ],
 )
 def test_wrong_indices(contents: bytes, reason: str) -> None:
@@ -201,7 +175,7 @@ def test_wrong_indices(contents: bytes, reason: str) -> None:
 
 
 def test_small_sparse_files_cannot_fill_the_memory() -> None:
-    contents = sparse_file(1, shape_of(1, 1), shape_of(2**23, 1), [5], data=[[1]])
+    contents = file_of(sparse_of(1, (1, 1), (2**23, 1), [5], data=[[1]]))
     with pytest.raises(mx.FormatError, match=r"33554432 bytes as dense.*at most 16 MB.*MXCONV_SPARSE_MB"):
         nd.load_frombuffer(contents)
     with mx.config.override(sparse_mb=32):
