@@ -7,7 +7,7 @@ import inspect
 import mxconv as mx
 
 NAMES = """Context DTypeError FormatError MXNetError ParamError ShapeError UnsupportedError WorkspaceError
-__version__ autograd base config context cpu cpu_pinned current_context errors gpu nd ndarray util"""
+__version__ autograd base config context cpu cpu_pinned current_context errors gpu nd ndarray random util"""
 
 ND_NAMES = """Convolution Deconvolution NDArray abs arange argmax argmin array broadcast_like broadcast_to
 clip concat concatenate dot empty exp expand_dims eye flatten flip from_dlpack from_numpy full linspace load load_frombuffer

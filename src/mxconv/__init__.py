@@ -21,7 +21,7 @@ except (ImportError, OSError) as error:
         "(there: pip install 'llvmlite<=0.45.1')."
     ) from error
 
-from . import autograd, base, config, context, errors, ndarray, util
+from . import autograd, base, config, context, errors, ndarray, random, util
 from . import ndarray as nd
 from ._version import __version__
 from .context import Context, cpu, cpu_pinned, current_context, gpu
@@ -35,7 +35,30 @@ from .errors import (
     WorkspaceError,
 )
 
+if TYPE_CHECKING:
+    from . import attribute, init, model, name, random, symbol, viz
+    from . import init as initializer
+    from . import symbol as sym
+    from .attribute import AttrScope
+    from .symbol import executor
+
+_LAZY = {
+    "AttrScope": "attribute",
+    "attribute": "",
+    "executor": "symbol.executor",
+    "init": "",
+    "initializer": "init",
+    "model": "",
+    "name": "",
+    "random": "",
+    "sym": "symbol",
+    "symbol": "",
+    "viz": "",
+}
+"""What is imported when it is first asked for: the module that it is, or is in; "" where it has the same name."""
+
 __all__ = [
+    "AttrScope",
     "Context",
     "DTypeError",
     "FormatError",
@@ -45,6 +68,7 @@ __all__ = [
     "UnsupportedError",
     "WorkspaceError",
     "__version__",
+    "attribute",
     "autograd",
     "base",
     "config",
@@ -53,8 +77,30 @@ __all__ = [
     "cpu_pinned",
     "current_context",
     "errors",
+    "executor",
     "gpu",
+    "init",
+    "initializer",
+    "model",
+    "name",
     "nd",
     "ndarray",
+    "random",
+    "sym",
+    "symbol",
+    "random",
     "util",
+    "viz",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mxconv' has no attribute {name!r}")
+    module = import_module(f".{_LAZY[name] or name}", __name__)
+    globals()[name] = found = getattr(module, name) if name == "AttrScope" else module
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -90,7 +90,14 @@ def mark_variables(variables: Any, gradients: Any, grad_reqs: str | Sequence[str
             why = "Backward shape inconsistent with the forward shape"
             fix = "Pass mx.nd.zeros_like(variable)."
             raise refusal(
-                ShapeError, "gradients", gradient.shape, variable.shape, why, fix=fix, op="mark_variables", verb="has"
+                ShapeError,
+                "gradients",
+                gradient.shape,
+                variable.shape,
+                why,
+                fix=fix,
+                op="mark_variables",
+                verb="has shape",
             )
         variable._origin = Origin(Leaf(gradient, req), 0)
 
