@@ -21,6 +21,9 @@ except (ImportError, OSError) as error:
         "(there: pip install 'llvmlite<=0.45.1')."
     ) from error
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import autograd, base, config, context, errors, ndarray, random, util
 from . import ndarray as nd
 from ._version import __version__
@@ -36,11 +39,11 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import attribute, init, model, name, random, symbol, viz
+    from . import attribute, init, model, name, symbol, viz
     from . import init as initializer
     from . import symbol as sym
     from .attribute import AttrScope
-    from .symbol import executor
+    from .symbol import executor as executor
 
 _LAZY = {
     "AttrScope": "attribute",
@@ -50,7 +53,6 @@ _LAZY = {
     "initializer": "init",
     "model": "",
     "name": "",
-    "random": "",
     "sym": "symbol",
     "symbol": "",
     "viz": "",
@@ -88,7 +90,6 @@ __all__ = [
     "random",
     "sym",
     "symbol",
-    "random",
     "util",
     "viz",
 ]

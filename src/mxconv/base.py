@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .errors import MXNetError
+from .errors import MXNetError, NotImplementedForSymbol
 
-__all__ = ["MXNetError"]
+__all__ = ["MXNetError", "NotImplementedForSymbol"]

@@ -72,8 +72,9 @@ def compose(heads: Sequence[Entry], arguments: Sequence[Any], keywords: Mapping[
         if key not in names:
             raise _unknown_input("Compose", key, names)
         _check_single("Compose", key, value)
-    entries = replace_variables(heads, {node: given[node.name].entries[0] for node in variables if node.name in given})
-    if name:
+    replacements = {node: given[node.name].entries[0] for node in variables if node.name in given}
+    entries = replace_variables(heads, replacements)
+    if name and heads[0].node not in replacements:
         entries[0].node.name = name
     return entries
 
