@@ -1,4 +1,4 @@
-"""The random numbers of operators and initializers: one generator for the process, seeded alike in each, as in MXNet."""
+"""The random numbers of operators and initializers: one generator for the process, seeded alike every time."""
 
 from __future__ import annotations
 
