@@ -220,6 +220,7 @@ ULONG = Kind(
     lambda text: _read_number(text, 2**64 - 1),
     "Write a whole number of megabytes, such as {name}=512.",
 )
+TEXT = Kind("string", str, "Write any text.")
 BOOL = Kind("boolean", _read_bool, "Write {name}=True or {name}=False.")
 OPTIONAL_BOOL = Kind(
     "boolean or None",

@@ -54,6 +54,12 @@ def same_types(inputs: Names, outputs: Names = OUTPUT) -> InferType:
     return infer
 
 
+def type_of_first(param: Any, ins: Sequence[Any], outs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The rule that the output has the type of the first input, and the other inputs any."""
+    dtype = unify_types(("data", "output"), (ins[0], outs[0]))
+    return [dtype, *(dtype if one is None else one for one in ins[1:])], [dtype]
+
+
 def working(array: Array, *, real: bool = False) -> Array:
     """The array in the type that it is computed in: float32 for 16-bit floats; if `real`, float64 for integers."""
     if array.dtype in (np.float16, BFLOAT16):

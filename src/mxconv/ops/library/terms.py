@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ..registry import Step
@@ -24,7 +25,7 @@ class Term:
         """The registered operator on this term, and on others."""
         return Term(self.step, self.step.call(op, self.value, *(one.value for one in others), **attributes))
 
-    def __getattr__(self, op: str) -> Any:
+    def __getattr__(self, op: str) -> Callable[..., Term]:
         return lambda *others, **attributes: self.call(op, *others, **attributes)
 
     def _with(self, array_op: str, scalar_op: str, other: Operand) -> Term:
