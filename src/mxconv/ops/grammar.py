@@ -257,6 +257,6 @@ def dtype_word(*more: None) -> Kind:
     >>> dtype_word().read("float16")
     dtype('float16')
     """
-    table: dict[str, np.dtype[Any] | None] = {name: known.numpy for name, known in DTYPES.items()}
-    table |= {"bool": np.dtype(np.bool_), **{str(one): one for one in more}}
-    return Kind("word", table.__getitem__, "Write one of these words.", f"{{{', '.join(table)}}}")
+    names = {name: known.numpy for name, known in DTYPES.items()} | {"bool": np.dtype(np.bool_)}
+    table = names | {str(one): one for one in more}
+    return Kind("word", table.__getitem__, "Write one of these words.", f"{{{', '.join(map(repr, (*more, *names)))}}}")
