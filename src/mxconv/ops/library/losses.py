@@ -11,15 +11,17 @@ The regressions multiply by grad_scale / (labels of each sample).
 
 SoftmaxOutput goes along axis 1 if multi_output, else along the last axis. Its gradient is
     (p - target) * grad_scale / norm        0 where use_ignore and label == ignore_label
-with target 1 - smooth_alpha at the label, smooth_alpha / (classes - 1) elsewhere; norm 1 for normalization="null" (if
-multi_output the positions of a sample), the number of labels for "batch", of those that are not ignore_label for
-"valid". A label of data's own shape is the target itself, and norm is 1.
+with target 1 - smooth_alpha at the label, smooth_alpha / (classes - 1) elsewhere, but smooth_alpha 0 if multi_output;
+norm 1 for normalization="null" (if multi_output the positions of a sample), the number of labels for "batch", of those
+that are not ignore_label for "valid". A label of data's own shape is the target itself, and norm is 1.
 
 Shapes:  data and result alike; label as data without the axis of classes (multi_output: also (N, rest)); a
          regression's has as many values as data, by default in data's shape, or (N,) for data (N, 1).
 Dtypes:  as plain operators; label has data's.
 Raises:  ParamError, ShapeError, DTypeError.
-Source:  Apache MXNet 1.9.1, src/operator/softmax_output-inl.h, regression_output-inl.h, loss_binary_op-inl.h.
+Source:  Apache MXNet 1.9.1, src/operator/softmax_output-inl.h, regression_output-inl.h, loss_binary_op-inl.h. Differs:
+         out_grad=True multiplies with the gradient of the outputs, not with the outputs; data of three and more axes
+         go along the last axis in every case, where MXNet takes everything but the first axis as classes in training.
 """
 
 from __future__ import annotations
@@ -87,7 +89,8 @@ def _softmax_backward(param: Any, inputs: Sequence[Array], call: Call) -> tuple[
     labels = np.trunc(np.expand_dims(label.reshape(*p.shape[:axis], *p.shape[axis + 1 :]), axis))
     classes = p.shape[axis]
     hit = labels == np.arange(classes).reshape(-1, *(1,) * (p.ndim - 1 - axis))
-    target = np.where(hit, 1 - param.smooth_alpha, param.smooth_alpha / max(classes - 1, 1)).astype(p.dtype)
+    smooth = 0 if param.multi_output else param.smooth_alpha
+    target = np.where(hit, 1 - smooth, smooth / max(classes - 1, 1)).astype(p.dtype)
     norm = 1 if not param.multi_output else math.prod(p.shape[2:])
     if param.normalization == "batch":
         norm = label.size

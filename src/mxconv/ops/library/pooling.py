@@ -164,11 +164,11 @@ class Pool:
             pads[windows.axis] = (windows.pad, windows.pad)
         return np.pad(x, pads), [(w._replace(pad=0), size + 2 * w.pad) for w, size in axes]
 
-    def _divisor(self, param: Any, axes: list[tuple[Windows, int]], rank: int) -> Any:
+    def _divisor(self, param: Any, axes: list[tuple[Windows, int]], rank: int) -> Array:
         """What avg divides the sum of each window by."""
-        result: Any = 1
+        result = np.ones(())
         for windows, size in axes:
-            extents: Any = windows.extent
+            extents = np.array(windows.extent)
             if not self.is_old:
                 starts = windows.starts()
                 ends = starts + windows.extent
