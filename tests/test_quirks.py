@@ -1,7 +1,7 @@
-"""MXNet 1.9.1's bugs and refusals that concern forward computation, shapes and types: what mxconv does instead.
+"""MXNet 1.9.1's bugs and refusals that concern computation, gradients, shapes and types: what mxconv does instead.
 
 The numbers are those of the catalogue of quirks that was made by running MXNet 1.9.1; each test says what MXNet does.
-The quirks of gradients, graphs and files belong to the tests of those parts.
+The quirks of graphs and files belong to the tests of those parts.
 """
 
 from __future__ import annotations
@@ -53,6 +53,58 @@ def test_quirk_1_deconvolution_with_stride_and_dilation(dtype: str) -> None:
         out = mx.nd.Deconvolution(x, w, kernel=kernel, stride=stride, dilate=dilate, num_filter=2).asnumpy()
         pad = [(0, 0)] * rank
         np.testing.assert_array_equal(out, oracle("Deconvolution", x, w, stride, dilate, pad, out.shape[2:]))
+
+
+QUIRK_2 = [
+    ("Convolution", 16, 16, (3, 2, 2), (2, 1, 1), (1, 0, 0), (3, 4, 4)),
+    ("Convolution", 3, 64, (3, 2, 2), (2, 1, 1), (1, 0, 0), (3, 4, 4)),
+    ("Convolution", 32, 32, (3, 3, 3), (2, 2, 2), (1, 1, 1), (3, 5, 5)),
+    ("Deconvolution", 16, 3, (3, 2, 2), (2, 1, 1), (1, 0, 0), (2, 3, 3)),
+    ("Deconvolution", 16, 16, (3, 2, 2), (2, 1, 1), (1, 0, 0), (2, 3, 3)),
+]
+
+
+@pytest.mark.parametrize(("op", "channels", "filters", "kernel", "stride", "pad", "size"), QUIRK_2, ids=str)
+def test_quirk_2_weight_gradient_in_3_d(
+    op: str, channels: int, filters: int, kernel: Any, stride: Any, pad: Any, size: Any
+) -> None:
+    """MXNet in float32 with AVX-512: some depth taps are wrong, silently."""
+    rng = np.random.default_rng(2)
+    x = mx.nd.array(integers(rng, (2, channels, *size), "float32"))
+    shape = (filters, channels) if op == "Convolution" else (channels, filters)
+    w = mx.nd.array(integers(rng, shape + kernel, "float32"))
+    w.attach_grad()
+    with mx.autograd.record():
+        y = getattr(mx.nd, op)(x, w, kernel=kernel, stride=stride, pad=pad, num_filter=filters, no_bias=True)
+    head = mx.nd.array(integers(rng, y.shape, "float32"))
+    y.backward(head)
+    wide, narrow = (x, head) if op == "Convolution" else (head, x)
+    exact = reference.convolution_weight_gradient(
+        wide.asnumpy(), narrow.asnumpy(), stride=stride, dilation=(1, 1, 1), pad_lo=pad, pad_hi=pad, kernel=kernel
+    )
+    np.testing.assert_array_equal(w.grad.asnumpy(), exact)
+
+
+@pytest.mark.parametrize(("group_channels", "groups"), [(16, 1), (32, 1), (64, 1), (8, 2), (24, 3), (16, 4)])
+@pytest.mark.parametrize("alone", [True, False])
+def test_quirk_3_deconvolution_to_one_filter_a_group_trains(group_channels: int, groups: int, alone: bool) -> None:
+    """MXNet in float32: "could not create a primitive descriptor for a reorder primitive", even for data alone."""
+    rng = np.random.default_rng(3)
+    x = mx.nd.array(integers(rng, (2, groups * group_channels, 5, 4), "float32"))
+    w = mx.nd.array(integers(rng, (groups * group_channels, 1, 3, 3), "float32"))
+    x.attach_grad()
+    if not alone:
+        w.attach_grad()
+    with mx.autograd.record():
+        y = mx.nd.Deconvolution(x, w, kernel=(3, 3), stride=(2, 2), num_filter=groups, num_group=groups)
+    head = mx.nd.array(integers(rng, y.shape, "float32"))
+    y.backward(head)
+    how = {"stride": (2, 2), "dilation": (1, 1), "pad_lo": (0, 0), "pad_hi": (0, 0), "groups": groups}
+    g, d = head.asnumpy(), x.asnumpy()
+    np.testing.assert_array_equal(x.grad.asnumpy(), reference.convolution(g, w.asnumpy(), **how))
+    if not alone:
+        exact = reference.convolution_weight_gradient(g, d, **how, kernel=(3, 3))
+        np.testing.assert_array_equal(w.grad.asnumpy(), exact)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "complex64"])
@@ -129,6 +181,22 @@ def test_quirk_10_negative_pad_crops(dtype: str) -> None:
     assert out.shape == (2, 1, 13, 11)
     assert (out[:, :, [0, -1]] == 7).all()  # the samples added hold the bias
     assert (out[..., [0, -1]] == 7).all()
+
+
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_quirk_11_gradients_add_up_for_a_1x1_kernel(op: str, dtype: str) -> None:
+    """MXNet in float64: the gradient of Convolution's data is 1 after three passes, not 3."""
+    x, w, b = (mx.nd.ones(shape, dtype=dtype) for shape in ((1, 1, 2, 2), (1, 1, 1, 1), (1,)))
+    for array in (x, w, b):
+        array.attach_grad("add")
+    for _ in range(3):
+        with mx.autograd.record():
+            y = getattr(mx.nd, op)(x, w, b, kernel=(1, 1), num_filter=1, no_bias=False)
+        y.backward()
+    assert (x.grad.asnumpy() == 3).all()
+    assert w.grad.asnumpy().ravel().tolist() == [12]
+    assert b.grad.asnumpy().tolist() == [12]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])

@@ -1,4 +1,4 @@
-"""Answers recorded from Apache MXNet 1.9.1 on the CPU: every output, through mx.nd.
+"""Answers recorded from Apache MXNet 1.9.1 on the CPU: every output and every gradient.
 
 `mxnet_1_9_1.npz` holds 150 cases: `meta` (JSON) says each one's operator, parameters (lists stand for tuples), dtype
 and whether it is exact (integers in float arrays: compared bit for bit; else to 1e-5 of the largest value in float32,
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import mxconv as mx
+from registry_gradients import gradients
 
 with np.load(Path(__file__).with_name("mxnet_1_9_1.npz")) as recorded:
     ARRAYS = {name: recorded[name] for name in recorded.files}
@@ -27,8 +28,14 @@ def parameters(case: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in case["params"].items()}
 
 
-def check(case: dict[str, Any], output: np.ndarray[Any, Any]) -> None:
-    expected = ARRAYS[f"{case['id']}/output"]
+def inputs_of(case: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """Every input that the case has, by name."""
+    arrays = {name: ARRAYS.get(f"{case['id']}/{name}") for name in ("data", "weight", "bias")}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def check(case: dict[str, Any], output: np.ndarray[Any, Any], name: str = "output") -> None:
+    expected = ARRAYS[f"{case['id']}/{name}"]
     assert output.shape == expected.shape
     assert output.dtype == expected.dtype == case["dtype"]
     if case["exact"]:
@@ -47,15 +54,39 @@ def test_the_file_is_whole() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['id']}-{case['family']}")
 def test_output(case: dict[str, Any]) -> None:
-    inputs = [ARRAYS.get(f"{case['id']}/{name}") for name in ("data", "weight", "bias")]
+    inputs = inputs_of(case)
     function = getattr(mx.nd, case["op"])
     attrs = parameters(case)
-    check(case, function(*inputs, **attrs).asnumpy())  # NumPy arrays, by position
-    named = dict(zip(("data", "weight", "bias"), inputs, strict=True))
-    arrays = {name: mx.nd.array(a, dtype=a.dtype) for name, a in named.items() if a is not None}
+    check(case, function(*inputs.values(), **attrs).asnumpy())  # NumPy arrays, by position
+    arrays = {name: mx.nd.array(a, dtype=a.dtype) for name, a in inputs.items()}
     out = mx.nd.full(ARRAYS[f"{case['id']}/output"].shape, np.nan, dtype=case["dtype"])
     assert function(**arrays, **{k: str(v) for k, v in attrs.items()}, out=out) is out  # NDArrays, texts, out=
     check(case, out.asnumpy())
+
+
+def by_registry(case: dict[str, Any], inputs: dict[str, Any], head: Any) -> dict[str, Any]:
+    found = gradients(case["op"], list(inputs.values()), head, parameters(case))
+    return dict(zip(inputs, found, strict=True))
+
+
+def by_autograd(case: dict[str, Any], inputs: dict[str, Any], head: Any) -> dict[str, Any]:
+    arrays = {name: mx.nd.array(a, dtype=a.dtype) for name, a in inputs.items()}
+    for array in arrays.values():
+        array.attach_grad()
+    with mx.autograd.record():
+        output = getattr(mx.nd, case["op"])(**arrays, **parameters(case))
+    output.backward(mx.nd.array(head, dtype=head.dtype))
+    return {name: array.grad.asnumpy() for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("gradients_of", [by_registry, by_autograd], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['id']}-{case['family']}")
+def test_gradients(case: dict[str, Any], gradients_of: Any) -> None:
+    inputs = inputs_of(case)
+    found = gradients_of(case, inputs, ARRAYS[f"{case['id']}/out_grad"])
+    assert list(found) == list(inputs)
+    for name, gradient in found.items():
+        check(case, gradient, f"grad_{name}")
 
 
 def test_the_check_notices_a_wrong_number() -> None:

@@ -32,10 +32,11 @@ from .grammar import LAYOUT, PADS, SHAPE, UINT, ULONG, Pairs
 from .layouts import resolve_layout
 from .merge import merge_shape
 from .operands import Array, input_names, result_array
+from .params import ConvParam
 from .refusal import refusal
 from .registry import Call, OpSpec, Shape, Step, register
 from .shapes import axis_pads, check_shapes
-from .signature import Field, Signature
+from .signature import Field, Signature, given_texts
 from .types import check_reduction, infer_type, uniform_dtype
 
 ROLES: dict[Direction, tuple[str, str, str]] = {
@@ -64,22 +65,29 @@ def layer_gradient(direction: Direction, step: Step[Any]) -> list[Any]:
     """
     param, head = step.param, step.out_grads[0]
     layout = resolve_layout(param.layout, param.kernel)
-    shapes = dict(zip(ROLES[direction], (step.inputs[0].shape, step.inputs[1].shape, head.shape), strict=True))
-    attributes = {
-        "kernel": param.kernel,
-        "size": layout.to_logical(shapes["x"])[2:],
-        "stride": param.stride,
-        "dilate": param.dilate,
-        "pad": axis_pads(param, layout.to_logical(step.inputs[0].shape)[2:]),
-        "num_group": param.num_group,
-        "workspace": param.workspace,
-        "layout": param.layout,
-    }
-    gradients = _gradients(direction, param.op, step, attributes)
+    data = layout.to_logical(step.inputs[0].shape)[2:]
+    size = data if direction == "forward" else layout.to_logical(head.shape)[2:]
+    gradients = _gradients(direction, param.op, step, _attributes(param, data, size))
     if not param.no_bias:
         channels = layout.to_stored(range(param.rank + 2)).index(1)
         gradients.append(step.call("sum", head, axis=(channels,), exclude=True) if step.wanted[2] else None)
     return gradients
+
+
+@lru_cache(maxsize=1024)
+def _attributes(param: ConvParam, data: tuple[int, ...], size: tuple[int, ...]) -> Mapping[str, str]:
+    """What the directions are told of a layer whose data has that spatial shape, and its x the shape `size`."""
+    attributes = {
+        "kernel": param.kernel,
+        "size": size,
+        "stride": param.stride,
+        "dilate": param.dilate,
+        "pad": axis_pads(param, data),
+        "num_group": param.num_group,
+        "workspace": param.workspace,
+        "layout": param.layout,
+    }
+    return dict(given_texts(attributes))
 
 
 # ---- the three as operators
