@@ -110,6 +110,12 @@ def Convolution(
         integers give exact wider ones (int8, uint8: int32; int16 to int64: int64). `out` itself if given,
         [out] for a list.
 
+    Gradient
+    --------
+    Of data, weight and bias, each computed only if asked for; it can be differentiated again, to any order. data
+    gets the Deconvolution of the head gradient with the same weight, bias the head gradient's sum over all axes but
+    the channels. Complex arrays have the complex derivative, nothing conjugated; integers have none (DTypeError).
+
     Raises
     ------
     ParamError
@@ -233,6 +239,12 @@ def Deconvolution(
         The result, (batch, num_filter, *out_spatial) or its channels-last order, with the dtype of data;
         integers give exact wider ones (int8, uint8: int32; int16 to int64: int64). `out` itself if given,
         [out] for a list.
+
+    Gradient
+    --------
+    Of data, weight and bias, each computed only if asked for; it can be differentiated again, to any order. data
+    gets the Convolution of the head gradient with the same weight, bias the head gradient's sum over all axes but
+    the channels. Complex arrays have the complex derivative, nothing conjugated; integers have none (DTypeError).
 
     Raises
     ------
