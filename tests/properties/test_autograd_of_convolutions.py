@@ -124,6 +124,29 @@ def test_the_pack_of_the_weight_is_kept_for_later_gradients(op: str) -> None:
     assert x.grad[0, 0, 1].asscalar() == 2 * 3 * 32
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_a_bias_gradient_is_a_sum_of_short_sums(layout: str, dtype: str) -> None:
+    rng = np.random.default_rng(8)
+    shape = (8, 3, 100, 100) if layout == "NCHW" else (8, 100, 100, 3)
+    head = mx.nd.array(rng.uniform(0, 1, shape), dtype=dtype)
+    found = gradients(
+        "Convolution",
+        [
+            head.asnumpy(),
+            np.ones((3, 3, 1, 1) if layout == "NCHW" else (3, 1, 1, 3), head.dtype),
+            np.ones(3, head.dtype),
+        ],
+        head.asnumpy(),
+        {"kernel": (1, 1), "num_filter": 3, "layout": layout},
+        [False, False, True],
+    )[2]
+    assert found is not None
+    exact = head.asnumpy().astype("f8").sum((0, 2, 3) if layout == "NCHW" else (0, 1, 2))
+    ulp = {"float32": 2**-23, "float16": 2**-11, "bfloat16": 2**-8}[dtype]
+    np.testing.assert_allclose(found.astype("f8"), exact, rtol=2 * ulp)
+
+
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("dtype", ["int8", "int64"])
 def test_integers_are_refused(op: str, dtype: str) -> None:

@@ -93,7 +93,16 @@ def _define(name: str, function: Function, formula: Formula, *, real: bool = Fal
     define(name, forward, infer_shape=_infer, gradient=gradient, **{"fields": fields, **others})
 
 
-_define("sum", _plain(np.sum), lambda d, x, y, n, param: d, aliases=("sum_axis",), doc="The sum over the axes.")
+def _sum(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """NumPy's sum; where the last axis stays, one axis at a time, as NumPy adds row to row there in one long chain."""
+    if not axis or axis[-1] == x.ndim - 1:
+        return np.sum(x, axis=axis, keepdims=keepdims)
+    for one in reversed(axis):
+        x = np.sum(x, axis=one, keepdims=keepdims)
+    return x
+
+
+_define("sum", _plain(_sum), lambda d, x, y, n, param: d, aliases=("sum_axis",), doc="The sum over the axes.")
 _define("mean", _plain(np.mean), lambda d, x, y, n, param: d / n, real=True, doc="The mean over the axes.")
 _define(
     "max",
