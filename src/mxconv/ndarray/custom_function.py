@@ -73,7 +73,7 @@ class Function:
             grads = self.backward(*step.out_grads)
         finally:
             self.saved_tensors = ()
-        grads = (grads,) if grads is None or isinstance(grads, NDArray) else tuple(grads)
+        grads = grads if isinstance(grads, (tuple, list)) else (grads,)
         name = type(self).__name__
         assert len(grads) == len(step.inputs), (
             f"{name}.backward must return exactly the same number of NDArrays as the number of NDArrays arguments to "

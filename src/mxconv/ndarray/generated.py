@@ -74,10 +74,12 @@ def _fixed(spec: OpSpec) -> Function:
 
     def function(*args: Any, out: Any = None, name: str | None = None, **kwargs: Any) -> Any:
         if len(args) > len(places):
-            raise TypeError(f"{spec.name} takes {len(places)} positional arguments at most, got {len(args)}")
+            raise TypeError(
+                f"{spec.name}() takes from 0 to {len(places)} positional arguments but {len(args)} were given"
+            )
         for key, value in zip(places, args, strict=False):
             if key in kwargs:
-                raise TypeError(f"{spec.name} got two values for '{key}'")
+                raise TypeError(f"{spec.name}() got multiple values for argument '{key}'")
             kwargs[key] = value
         given = {key: kwargs.pop(key, None) for key in inputs}
         return call(spec, given, out, {}, kwargs)

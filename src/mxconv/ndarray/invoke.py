@@ -77,7 +77,7 @@ def run(spec: OpSpec, param: Any, names: Sequence[str], inputs: Sequence[Any], o
     if flags.recording and all(isinstance(one, ArrayBase) for one in outputs):
         held = [_held(kind, x, context) for x in inputs]
         saved = [_held(kind, x, context) for x in results[count:]]
-        record(spec.name, spec.gradient, param, held, outputs, saved, spec.mutates)
+        record(spec.name, spec.gradient, param, held, outputs, saved, spec.mutates, spec.is_loss)
     return outputs
 
 

@@ -57,13 +57,13 @@ def is_training() -> bool:
 class Node:
     """One recorded computation, how it is differentiated, and on what; `is_alive` until a backward pass has freed it.
 
-    `outputs` begins with the visible outputs, whose gradients the node is given.
+    `outputs` begins with the visible outputs, whose gradients the node is given; a loss has one even if they have none.
     """
 
-    __slots__ = ("__weakref__", "gradient", "inputs", "is_alive", "name", "outputs", "param", "visible")
+    __slots__ = ("__weakref__", "gradient", "inputs", "is_alive", "is_loss", "name", "outputs", "param", "visible")
 
-    def __init__(self, name: str, gradient: Gradient | None, param: Any) -> None:
-        self.name, self.gradient, self.param = name, gradient, param
+    def __init__(self, name: str, gradient: Gradient | None, param: Any, is_loss: bool = False) -> None:
+        self.name, self.gradient, self.param, self.is_loss = name, gradient, param, is_loss
         self.inputs: tuple[ArrayBase, ...] = ()
         self.outputs: tuple[ArrayBase, ...] = ()
         self.visible = 0
@@ -122,6 +122,7 @@ def record(
     results: Sequence[ArrayBase],
     saved: Sequence[ArrayBase] = (),
     mutates: Sequence[int] = (),
+    is_loss: bool = False,
 ) -> None:
     """Make the results of a computation part of the graph of its inputs, if recording is on and these have one.
 
@@ -132,7 +133,7 @@ def record(
     for index, one in enumerate(inputs):
         if not is_recorded(one) and index not in mutates:
             one._origin = Origin(Leaf(), 0)
-    node = Node(name, gradient, param)
+    node = Node(name, gradient, param, is_loss)
     node.inputs = tuple(view_as(one, one._origin) for one in inputs)
     node.outputs = tuple(view_as(one, None) for one in (*results, *saved))
     node.visible = len(results)

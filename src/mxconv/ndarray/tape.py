@@ -166,7 +166,7 @@ def _step(node: Node, wanted: list[bool], arrived: dict[Origin, list[Any]], kept
     for place in places:
         if place not in kept:
             arrived.pop(place, None)
-    if all(one is None for one in totals):
+    if all(one is None for one in totals) and not node.is_loss:
         return
     if node.gradient is None:
         raise MXNetError(
