@@ -14,7 +14,7 @@ from ..casts import cast_array
 from ..grammar import FLOAT, dtype_word, word
 from ..registry import Array, Call
 from ..signature import Field
-from .rules import define, working
+from .rules import define, named, working
 from .unary import flat
 
 
@@ -41,6 +41,7 @@ define(
     "make_loss",
     _identity,
     gradient=lambda step: [step.call("ones_like", step.inputs[0])],
+    output_names=named("loss"),
     is_loss=True,
     doc="The data, as a loss: its gradient is one, whatever the gradient of the output is.",
 )
