@@ -7,7 +7,7 @@ file each. The memory of an NDArray is always C-contiguous, aligned and in nativ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -98,13 +98,17 @@ class ArrayBase:
         view.flags.writeable = False
         return view
 
-    @contextmanager
-    def writing(self) -> Iterator[Array]:
-        """Our memory as a NumPy array to write to within the block, not after it; the version rises at its end.
+    def writing(self) -> AbstractContextManager[Array]:
+        """Our memory as a NumPy array to write to within a `with` block, not after it; the version rises at its end.
 
         Raises: ValueError, if the array is read-only; MXNetError, if recording is on and it is part of a graph.
         """
         check_writable(self)
+        return self._writing()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Array]:
+        """As `writing`, also for an array of a graph: for states that operators change, and gradients."""
         if not self._array.flags.writeable:
             raise ValueError("the NDArray is read-only: its memory was lent to us read-only. Write to a .copy().")
         memory: Array = self._array.view()

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -65,8 +65,8 @@ def run(spec: OpSpec, param: Any, names: Sequence[str], inputs: Sequence[Any], o
         outs = None if out is None else _as_outs(spec.name, out, count, inputs)
         with ExitStack() as stack:
             for index in spec.mutates:
-                operands[index] = stack.enter_context(_writing(spec.name, names[index], inputs[index]))
-            memories = [stack.enter_context(_writing(spec.name, "out", one)) for one in outs or ()]
+                operands[index] = stack.enter_context(_writing(spec.name, names[index], inputs[index], "state"))
+            memories = [stack.enter_context(_writing(spec.name, "out", one, "output")) for one in outs or ()]
             call = Call(flags.training, memories[0] if memories else None, identities)
             results = compute(spec, param, operands, call)
             if outs is None:
@@ -110,10 +110,10 @@ def _wrong_type(op: str, name: str, value: Any, fix: str) -> str:
     )
 
 
-def _writing(op: str, name: str, array: Any) -> AbstractContextManager[Array]:
-    """The memory of an output, to be written."""
+def _writing(op: str, name: str, array: Any, kind: Literal["state", "output"]) -> AbstractContextManager[Array]:
+    """The memory of an array that an operator writes to."""
     if isinstance(array, ArrayBase):
-        return array.writing()
+        return array.writing() if kind == "output" else array._writing()
     if isinstance(array, np.ndarray):
         return nullcontext(np.asarray(array))
     raise AssertionError(_wrong_type(op, name, array, "Pass an array to write to, or let the operator make one."))

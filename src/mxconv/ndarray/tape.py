@@ -78,9 +78,8 @@ def backward(
             fix="Call x.attach_grad() on the arrays whose gradients you want, before recording.",
         )  # fmt: skip
     found = _sweep(order, heads, head_grads, [Origin(leaf, 0) for leaf in leaves], False, train_mode)
-    with Scope(False, None):
-        for leaf in leaves:
-            _deliver(leaf, found.get(Origin(leaf, 0)))
+    for leaf in leaves:
+        _deliver(leaf, found.get(Origin(leaf, 0)))
     if not retain_graph:
         _free(order)
 
@@ -226,7 +225,7 @@ def _head_grad(head: Any, grad: Any) -> Any:
 def _deliver(leaf: Leaf, grad: Any) -> None:
     """Write or add a gradient (None: zero) to the array that was attached for it."""
     assert leaf.grad is not None
-    with leaf.grad.writing() as memory:
+    with leaf.grad._writing() as memory:
         if leaf.grad_req == "write":
             memory[...] = 0 if grad is None else grad._array
         elif grad is not None:
