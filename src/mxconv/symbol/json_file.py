@@ -54,7 +54,7 @@ def tojson(entries: Sequence[Entry]) -> str:
             '"nodes": ' + _lines("[]", [_node_text(node, number) for node in order], "  "),
             '"arg_nodes": ' + _array([str(number[node]) for node in order if node.is_variable], "  "),
             '"node_row_ptr": ' + _array([str(n) for n in outputs], "  "),
-            '"heads": ' + _array([f"[{number[node]}, {index}, 0]" for node, index in entries], "  "),
+            '"heads": ' + _array([f"[{number[node]}, {index}, {node.version}]" for node, index in entries], "  "),
             '"attrs": ' + _object(attrs, "  "),
         ],
         "",
@@ -143,7 +143,10 @@ def load_json(text: str) -> Heads:
     graph = _fields("the graph", _parse(text), GRAPH_FIELDS)
     version = _version(graph["attrs"])
     nodes = _make_nodes(graph["nodes"])
-    heads = tuple(Entry(nodes[node], index) for node, index, _ in _edges("heads", graph["heads"], len(nodes)))
+    edges = _edges("heads", graph["heads"], len(nodes))
+    for source, _, state in edges:
+        nodes[source].version = state
+    heads = tuple(Entry(nodes[source], index) for source, index, _ in edges)
     upgrade(heads, version, at_node)
     for node in nodes:
         at_node(node, nodes, _check_node)

@@ -127,13 +127,12 @@ class Symbol(ArithmeticMethods):
         return listed(head.attrs).get(key)
 
     def list_attr(self, recursive: bool = False) -> dict[str, str]:
-        """The node's attributes; hidden keys in both spellings. Raises: DeprecationWarning, if recursive."""
+        """The attributes of the first node; hidden keys in both spellings. Raises: DeprecationWarning, if recursive."""
         if recursive:
             raise DeprecationWarning(
                 "Symbol.list_attr with recursive=True has been deprecated. Please use attr_dict instead."
             )
-        head = self._head()
-        return {} if head is None else listed(head.attrs)
+        return listed(self.entries[0].node.attrs) if self.entries else {}
 
     def attr_dict(self) -> dict[str, dict[str, str]]:
         """The attributes of every node that has any, by its name."""
@@ -279,7 +278,7 @@ class Symbol(ArithmeticMethods):
         shared_exec: Any = None,
     ) -> Any:
         """An Executor on these arrays; see `mx.executor`."""
-        from .executor import bind
+        from .bind import bind
 
         return bind(self, ctx, args, args_grad, grad_req, aux_states, group2ctx, shared_exec)
 
@@ -296,7 +295,7 @@ class Symbol(ArithmeticMethods):
         **kwargs: Any,
     ) -> Any:
         """An Executor on new arrays of zeros, from the shapes of the data; see `mx.executor`."""
-        from .executor import simple_bind
+        from .bind import simple_bind
 
         return simple_bind(
             self,
@@ -315,7 +314,7 @@ class Symbol(ArithmeticMethods):
         """The outputs for these arrays, by the names of the variables."""
         from ..context import current_context
 
-        return self.bind(current_context() if ctx is None else ctx, kwargs).forward()
+        return self.bind(current_context() if ctx is None else ctx, kwargs, aux_states=kwargs).forward()
 
 
 def Variable(
