@@ -34,7 +34,7 @@ LAYERS = (
     Layer("engine", ("engine",), ("numpy", "ml_dtypes", "threadpoolctl")),
     Layer("ops", ("ops",), ("numpy", "ml_dtypes")),
     Layer("ndarray", ("ndarray", "context", "autograd", "random", "init"), ("numpy", "ml_dtypes")),
-    Layer("symbol", ("symbol", "name", "attribute", "model", "viz"), ("numpy", "ml_dtypes", "graphviz")),
+    Layer("symbol", ("symbol", "name", "attribute", "executor", "model", "viz"), ("numpy", "ml_dtypes", "graphviz")),
     Layer("face", ("", "base"), ("numpy", "llvmlite")),  # llvmlite: to say clearly where it is missing
     Layer("outer", ("plots", "interop", "filters"), ("numpy", "PIL", "matplotlib", "torch", "onnx", "dask")),
     Layer("cli", ("cli", "__main__"), ("numpy", "typer", "click", "rich", "PIL", "matplotlib")),

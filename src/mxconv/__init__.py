@@ -39,16 +39,15 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import attribute, init, model, name, symbol, viz
+    from . import attribute, executor, init, model, name, symbol, viz
     from . import init as initializer
     from . import symbol as sym
     from .attribute import AttrScope
-    from .symbol import executor as executor
 
 _LAZY = {
     "AttrScope": "attribute",
     "attribute": "",
-    "executor": "symbol.executor",
+    "executor": "",
     "init": "",
     "initializer": "init",
     "model": "",

@@ -172,6 +172,28 @@ def _declared_type(node: Node) -> Any:
         raise refusal(FormatError, "__dtype__", repr(text), expected, fix=fix, op=f"Variable {node.name!r}") from None
 
 
+# ---- what is said of variables by name
+
+
+def given_shapes(op: str, entries: Sequence[Entry], shapes: Mapping[str, Any]) -> dict[Node, Shape]:
+    """Shapes in MXNet's notation, tuples or lists, by the variables' names.
+
+    Raises: ParamError, for a name that no variable has; TypeError, ShapeError.
+    """
+
+    def read(name: str, value: Any) -> Shape:
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"Arguments need to be shapes (tuple), but {name!r} is {type(value)}.")
+        return read_shape(op, name, value)
+
+    return _match(op, "shapes", entries, (), shapes, read)
+
+
+def given_types(op: str, entries: Sequence[Entry], types: Mapping[str, Any]) -> dict[Node, Any]:
+    """Types, however they are spelled, likewise. Raises: ParamError, DTypeError, TypeError."""
+    return _match(op, "types", entries, (), types, _type_reader(op))
+
+
 # ---- as Symbol's methods give and take them
 
 
@@ -207,7 +229,7 @@ def type_lists(entries: Sequence[Entry], args: Sequence[Any], kwargs: Mapping[st
 
     Raises: TypeError, ValueError, ParamError, DTypeError.
     """
-    known = _match("infer_type", "types", entries, args, kwargs, _read_type)
+    known = _match("infer_type", "types", entries, args, kwargs, _type_reader("infer_type"))
     facts = infer_types(entries, known)
     lists = _lists(entries, facts, lambda fact: fact)
     if partial or None not in facts.values():
@@ -248,14 +270,17 @@ def _match(
     return known | {node: values[node.name] for node in variables if node.name in values}
 
 
-def _read_type(name: str, value: Any) -> Any:
-    known = dtypes.lookup(value)
-    if known is not None:
-        return known.numpy.type
-    if np.dtype(value) == np.dtype(np.bool_):
-        return np.bool_
-    got, expected = str(np.dtype(value)), f"one of {', '.join(dtypes.DTYPES)}, bool"
-    raise refusal(DTypeError, name, got, expected, fix="Use one of these.", op="infer_type", verb="has dtype")
+def _type_reader(op: str) -> Callable[[str, Any], Any]:
+    def read(name: str, value: Any) -> Any:
+        known = dtypes.lookup(value)
+        if known is not None:
+            return known.numpy.type
+        if np.dtype(value) == np.dtype(np.bool_):
+            return np.bool_
+        got, expected = str(np.dtype(value)), f"one of {', '.join(dtypes.DTYPES)}, bool"
+        raise refusal(DTypeError, name, got, expected, fix="Use one of these.", op=op, verb="has dtype")
+
+    return read
 
 
 def _lists(entries: Sequence[Entry], facts: Facts[Any], write: Callable[[Any], Any]) -> Lists:
