@@ -30,6 +30,9 @@ Heads = tuple[Entry, ...]
 OLDEST = 800
 """The version of files that do not say theirs."""
 MOST_DIGITS = 18
+COUNTS = ("num_args", "num_outputs")
+MOST_COUNTED = 10_000
+"""A larger number of inputs or outputs is taken for damage."""
 
 
 # ---- writing
@@ -267,6 +270,8 @@ def _attributes(n: int, fields: Mapping[str, Any]) -> dict[str, str]:
     for key, value in merged.items():
         if type(value) is not str:
             raise _damaged(f"attribute {key!r:.60} of node {n} is {value!r:.60}", "a string")
+        if key in COUNTS and len(value.strip().lstrip("+0")) >= len(str(MOST_COUNTED)):
+            raise _damaged(f"{key} of node {n} is {value!r:.60}", f"less than {MOST_COUNTED}")
     return merged
 
 
@@ -302,9 +307,9 @@ def _damaged(found: str, expected: str) -> FormatError:
 
 
 def _unknown_operator(op: str, where: str) -> FormatError:
-    close = difflib.get_close_matches(op, OPERATORS, n=1)
+    close = difflib.get_close_matches(op[:40], OPERATORS, n=1)
     return FormatError(
-        f"Unknown operator {op} in node {where}: Operator {op} is not registered, expected one that mx.sym has",
+        f"Unknown operator {op:.60} in node {where}: Operator {op:.60} is not registered, expected one that mx.sym has",
         op="load_json", argument="op", got=op, expected="a registered operator",
         fix=f"Was it meant to be {close[0]}?" if close else "Leave the part of the network out that needs it.",
     )  # fmt: skip
