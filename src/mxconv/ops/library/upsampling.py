@@ -61,7 +61,10 @@ def _infer_shape(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> Sha
         channels = first[1] if len(first) == 4 else param.num_filter
         if not channels:
             return list(ins), list(outs)
-        known, out = OPERATORS["Deconvolution"].infer_shape(_deconvolution(param, channels), ins, outs)
+        inner = _deconvolution(param, channels)
+        fix = "Pass a weight of that shape, or change scale."
+        weight = merge_shape("weight", ins[1], (channels, 1, *inner.kernel), "(channels, 1, *kernel)", fix)
+        known, out = OPERATORS["Deconvolution"].infer_shape(inner, [first, weight], outs)
         return list(known), list(out)
     rank = len(first)
     if rank < 3:
