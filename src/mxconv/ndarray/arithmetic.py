@@ -1,96 +1,73 @@
-"""Arithmetic and comparisons of NDArrays with each other and with scalars.
+"""Arithmetic and comparisons of NDArrays with each other and with scalars: which operator each spelling calls.
 
 Arrays must have one dtype and broadcast as in NumPy; a scalar takes the array's dtype. Results keep that
 dtype: integer division cuts towards zero, comparisons give 0 and 1, integer and real `x % 0` is 0. A bool
 array counts as int64 beside a scalar. Where MXNet would cast the fraction of a scalar away before comparing
 it with integers, the comparison here is exact; where it would kill the process (integer division by zero), it
-is a ZeroDivisionError.
+is a ZeroDivisionError. What is computed is in `mxconv.ops.library.binary`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DTypeError, ShapeError
-from ..ops.casts import cast_scalar, is_scalar, python_number
-from .base import BOOL, Array, ArrayBase
+from ..ops.casts import is_scalar, python_number
+from .base import ArrayBase
+from .invoke import apply, invoke
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Function: TypeAlias = Callable[[Array, Array], Array]
+
+class Spelling(NamedTuple):
+    """The operators of one function of x and y: of two arrays alike, two that broadcast, x with a scalar, a scalar
+    with y."""
+
+    alike: str
+    broadcast: str
+    with_scalar: str
+    of_scalar: str
 
 
-def true_divide(x: Array, y: Array) -> Array:
-    """x / y; integers are cut towards zero."""
-    if x.dtype.kind not in "iu":
-        return np.asarray(np.true_divide(x, y))
-    if not np.all(y):
-        raise ZeroDivisionError("division of an integer NDArray by zero")
-    quotient = np.asarray(np.floor_divide(x, y))
-    return np.asarray(quotient + (quotient < 0) * (quotient * y != x))  # from floor to truncation
+def _spelling(name: str, alike: str = "", scalar: str = "", reflected: str = "") -> Spelling:
+    scalar = scalar or f"_{name}_scalar"
+    return Spelling(alike or f"_{name}", f"broadcast_{name}", scalar, reflected or scalar)
 
 
-def modulo(x: Array, y: Array) -> Array:
-    """x modulo y with the sign of y; 0 where y is 0."""
-    zero = y == 0
-    return np.where(zero, x.dtype.type(0), np.mod(x, np.where(zero, x.dtype.type(1), y)))
+SPELLINGS = {
+    "+": _spelling("add", "elemwise_add", "_plus_scalar"),
+    "-": _spelling("sub", "elemwise_sub", "_minus_scalar", "_rminus_scalar"),
+    "*": _spelling("mul", "elemwise_mul"),
+    "/": _spelling("div", "elemwise_div", reflected="_rdiv_scalar"),
+    "%": _spelling("mod", reflected="_rmod_scalar"),
+    "**": _spelling("power", reflected="_rpower_scalar"),
+    "==": _spelling("equal"),
+    "!=": _spelling("not_equal"),
+    "<": _spelling("lesser", reflected="_greater_scalar"),
+    "<=": _spelling("lesser_equal", reflected="_greater_equal_scalar"),
+    ">": _spelling("greater", reflected="_lesser_scalar"),
+    ">=": _spelling("greater_equal", reflected="_lesser_equal_scalar"),
+    **{name: _spelling(name) for name in ("maximum", "minimum", "logical_and", "logical_or", "logical_xor")},
+}
 
 
-def power(x: Array, y: Array) -> Array:
-    """x to the power of y; for integers with y < 0 the real result cut towards zero (0 for x = 0)."""
-    if x.dtype.kind != "i":
-        return np.asarray(np.power(x, y))
-    negative = np.where(x == 1, 1, np.where(x == -1, 1 - 2 * (y & 1), 0))
-    return np.where(y < 0, negative, np.power(x, np.maximum(y, 0)))
+def combine(symbol: str, x: Any, y: Any, out: Any = None) -> Any:
+    """A function of two arrays, or of an array and a scalar.
 
-
-def _pair(x: ArrayBase, other: Any, name: str, *, exact: bool = False) -> tuple[Array, Array]:
-    """The two NumPy operands of an operation of `x` with an array or a scalar.
-
-    Raises: TypeError, if `other` is neither (NumPy arrays included, as in MXNet); DTypeError, ShapeError.
+    Raises: TypeError, if neither is an array, or one is neither array nor scalar (NumPy arrays included, as in MXNet);
+    what the operators raise.
     """
-    left = x._array
-    if isinstance(other, ArrayBase):
-        right = other._array
-        if right.dtype != left.dtype:
-            raise DTypeError(
-                f"the operands are {left.dtype} and {right.dtype}, expected one dtype",
-                op=name, argument="other", got=right.dtype, expected=left.dtype,
-                fix=f"Convert one of them, for example with .astype('{left.dtype}').",
-            )  # fmt: skip
-        if left.dtype == BOOL and not exact:
-            raise DTypeError(
-                "the operands are bool, expected numbers",
-                op=name, argument="other", got=BOOL, expected="a number type",
-                fix="Convert them, for example with .astype('int32').",
-            )  # fmt: skip
-        try:
-            np.broadcast_shapes(left.shape, right.shape)
-        except ValueError:
-            raise ShapeError(
-                f"the operands have shapes {left.shape} and {right.shape}, which do not broadcast",
-                op=name, argument="other", got=right.shape, expected=left.shape,
-                fix="Make the sizes equal, or 1, counted from the last axis.",
-            ) from None  # fmt: skip
-        return left, right
-    if not is_scalar(other):
-        raise TypeError(f"{name}: type {type(other)} is not supported beside an NDArray; convert it with nd.array")
-    if left.dtype == BOOL:
-        left = left.astype(np.int64)
-    number = python_number(other)
-    if exact and left.dtype.kind in "iu" and isinstance(number, (int, float)):
-        # NumPy compares integers with any Python number exactly.
-        return left, number  # type: ignore[return-value]
-    return left, cast_scalar(number, left.dtype)
-
-
-def _compute(function: Function, x: Array, y: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return function(x, y)
+    spelling = SPELLINGS[symbol]
+    for one in (x, y):
+        if not isinstance(one, ArrayBase) and not is_scalar(one):
+            raise TypeError(f"{symbol}: type {type(one)} is not supported beside an NDArray; convert it with nd.array")
+    if isinstance(x, ArrayBase) and isinstance(y, ArrayBase):
+        op = spelling.alike if x._array.shape == y._array.shape else spelling.broadcast
+        return invoke(op, [x, y], {}, out)[0]
+    if isinstance(x, ArrayBase):
+        return invoke(spelling.with_scalar, [x], {"scalar": python_number(y)}, out)[0]
+    return invoke(spelling.of_scalar, [y], {"scalar": python_number(x)}, out)[0]
 
 
 class ArithmeticMethods(ArrayBase):
@@ -99,111 +76,97 @@ class ArithmeticMethods(ArrayBase):
     __slots__ = ()
     __array_priority__ = 1000.0  # NumPy's operators leave mixed expressions to us
 
-    def _binary(self, function: Function, other: Any, name: str) -> Self:
-        left, right = _pair(self, other, name)
-        return self._result(_compute(function, left, right).astype(left.dtype, copy=False))
+    def _with(self, symbol: str, other: Any) -> Self:
+        result: Self = combine(symbol, self, other)
+        return result
 
-    def _reflected(self, function: Function, other: Any, name: str) -> Self:
-        left, right = _pair(self, other, name)
-        return self._result(_compute(function, right, left).astype(left.dtype, copy=False))
+    def _reflected(self, symbol: str, other: Any) -> Self:
+        result: Self = combine(symbol, other, self)
+        return result
 
-    def _in_place(self, function: Function, other: Any, name: str) -> Self:
-        left, right = _pair(self, other, name)
-        if left.dtype != self._array.dtype:  # bool beside a scalar
-            raise DTypeError(
-                f"the result would be {left.dtype}, expected {self._array.dtype}",
-                op=name, argument="other", got=left.dtype, expected=self._array.dtype,
-                fix=f"Write x = x {name[:-1]} y, which makes a new array.",
-            )  # fmt: skip
-        result = _compute(function, left, right)
-        if result.shape != left.shape:
-            raise ShapeError(
-                f"the result would have shape {result.shape}, expected {left.shape}",
-                op=name, argument="other", got=result.shape, expected=left.shape,
-                fix=f"Write x = x {name[:-1]} y, which makes a new array.",
-            )  # fmt: skip
-        with self.writing() as memory:
-            memory[...] = result
+    def _in_place(self, symbol: str, other: Any) -> Self:
+        try:
+            combine(symbol, self, other, self)
+        except (ShapeError, DTypeError) as error:
+            if error.argument == "out":
+                error.op, error.fix = f"{symbol}=", f"Write x = x {symbol} y, which makes a new array."
+            raise
         return self
 
-    def _compare(self, function: Function, other: Any, name: str) -> Self:
-        left, right = _pair(self, other, name, exact=True)
-        return self._result(_compute(function, left, right).astype(self._array.dtype))
-
     def __add__(self, other: Any) -> Self:
-        return self._binary(np.add, other, "+")
+        return self._with("+", other)
 
     def __sub__(self, other: Any) -> Self:
-        return self._binary(np.subtract, other, "-")
+        return self._with("-", other)
 
     def __mul__(self, other: Any) -> Self:
-        return self._binary(np.multiply, other, "*")
+        return self._with("*", other)
 
     def __truediv__(self, other: Any) -> Self:
-        return self._binary(true_divide, other, "/")
+        return self._with("/", other)
 
     def __mod__(self, other: Any) -> Self:
-        return self._binary(modulo, other, "%")
+        return self._with("%", other)
 
     def __pow__(self, other: Any) -> Self:
-        return self._binary(power, other, "**")
+        return self._with("**", other)
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __rsub__(self, other: Any) -> Self:
-        return self._reflected(np.subtract, other, "-")
+        return self._reflected("-", other)
 
     def __rtruediv__(self, other: Any) -> Self:
-        return self._reflected(true_divide, other, "/")
+        return self._reflected("/", other)
 
     def __rmod__(self, other: Any) -> Self:
-        return self._reflected(modulo, other, "%")
+        return self._reflected("%", other)
 
     def __rpow__(self, other: Any) -> Self:
-        return self._reflected(power, other, "**")
+        return self._reflected("**", other)
 
     def __iadd__(self, other: Any) -> Self:
-        return self._in_place(np.add, other, "+=")
+        return self._in_place("+", other)
 
     def __isub__(self, other: Any) -> Self:
-        return self._in_place(np.subtract, other, "-=")
+        return self._in_place("-", other)
 
     def __imul__(self, other: Any) -> Self:
-        return self._in_place(np.multiply, other, "*=")
+        return self._in_place("*", other)
 
     def __itruediv__(self, other: Any) -> Self:
-        return self._in_place(true_divide, other, "/=")
+        return self._in_place("/", other)
 
     def __imod__(self, other: Any) -> Self:
-        return self._in_place(modulo, other, "%=")
+        return self._in_place("%", other)
 
     def __ipow__(self, other: Any) -> Self:
-        return self._in_place(power, other, "**=")
+        return self._in_place("**", other)
 
     def __eq__(self, other: Any) -> Self:  # type: ignore[override]
-        return self._compare(np.equal, other, "==")
+        return self._with("==", other)
 
     def __ne__(self, other: Any) -> Self:  # type: ignore[override]
-        return self._compare(np.not_equal, other, "!=")
+        return self._with("!=", other)
 
     def __lt__(self, other: Any) -> Self:
-        return self._compare(np.less, other, "<")
+        return self._with("<", other)
 
     def __le__(self, other: Any) -> Self:
-        return self._compare(np.less_equal, other, "<=")
+        return self._with("<=", other)
 
     def __gt__(self, other: Any) -> Self:
-        return self._compare(np.greater, other, ">")
+        return self._with(">", other)
 
     def __ge__(self, other: Any) -> Self:
-        return self._compare(np.greater_equal, other, ">=")
+        return self._with(">=", other)
 
     def __hash__(self) -> int:
         return object.__hash__(self)  # by identity, as == gives arrays
 
     def __neg__(self) -> Self:
-        return self * -1
+        return self._with("*", -1)
 
     def __abs__(self) -> Self:
-        return self._result(np.abs(self._array))
+        return apply("abs", self)

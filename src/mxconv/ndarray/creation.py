@@ -66,16 +66,6 @@ def full(shape: Any, val: Any, ctx: Context | None = None, dtype: Any = None) ->
     return result
 
 
-def zeros_like(data: NDArray) -> NDArray:
-    """Zeros of the shape, dtype and context of `data`."""
-    return zeros(data.shape, data.context, data.dtype)
-
-
-def ones_like(data: NDArray) -> NDArray:
-    """Ones of the shape, dtype and context of `data`."""
-    return ones(data.shape, data.context, data.dtype)
-
-
 def arange(
     start: float,
     stop: float | None = None,

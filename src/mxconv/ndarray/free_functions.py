@@ -1,107 +1,63 @@
-"""Functions of `mx.nd` beside the operators: the methods of NDArray as functions, and joining arrays."""
+"""Functions of `mx.nd` that are no operators: arithmetic of arrays and scalars by name, and more names for methods."""
 
 from __future__ import annotations
 
-import functools
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..ops.casts import is_scalar, python_number
+from .arithmetic import combine
+from .invoke import invoke
 from .ndarray import NDArray
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+
+def _function(name: str, symbol: str, plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`nd.name(lhs, rhs)` for `lhs symbol rhs`; of two numbers it is a number, as in MXNet."""
+
+    def function(lhs: Any, rhs: Any) -> Any:
+        if is_scalar(lhs) and is_scalar(rhs):
+            return plain(python_number(lhs), python_number(rhs))
+        return combine(symbol, lhs, rhs)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"lhs {symbol} rhs, element by element, for arrays that broadcast and for numbers."
+    return function
 
 
-def _function(
-    method: Callable[Concatenate[NDArray, Arguments], Result],
-) -> Callable[Concatenate[NDArray, Arguments], Result]:
-    """`nd.name(data, ...)` for `data.name(...)`."""
-
-    def call(data: NDArray, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        _check(method.__name__, data)
-        return method(data, *args, **kwargs)
-
-    functools.update_wrapper(call, method)
-    return call  # type: ignore[return-value]  # the first argument may also be named data
-
-
-def _check(name: str, data: Any) -> None:
-    if not isinstance(data, NDArray):
-        raise TypeError(f"{name}: got {type(data)}, expected an NDArray; wrap the value with mx.nd.array")
-
-
-abs = _function(NDArray.abs)
-argmax = _function(NDArray.argmax)
-argmin = _function(NDArray.argmin)
-broadcast_like = _function(NDArray.broadcast_like)
-broadcast_to = _function(NDArray.broadcast_to)
-clip = _function(NDArray.clip)
-dot = _function(NDArray.dot)
-exp = _function(NDArray.exp)
-expand_dims = _function(NDArray.expand_dims)
-flatten = _function(NDArray.flatten)
-flip = _function(NDArray.flip)
-log = _function(NDArray.log)
-max = _function(NDArray.max)
-mean = _function(NDArray.mean)
-min = _function(NDArray.min)
-norm = _function(NDArray.norm)
-prod = _function(NDArray.prod)
-repeat = _function(NDArray.repeat)
-reshape = _function(NDArray.reshape)
-reshape_like = _function(NDArray.reshape_like)
-round = _function(NDArray.round)
-slice_axis = _function(NDArray.slice_axis)
-sqrt = _function(NDArray.sqrt)
-square = _function(NDArray.square)
-squeeze = _function(NDArray.squeeze)
-sum = _function(NDArray.sum)
-swapaxes = _function(NDArray.swapaxes)
-tile = _function(NDArray.tile)
-to_dlpack_for_read = _function(NDArray.to_dlpack_for_read)
-to_dlpack_for_write = _function(NDArray.to_dlpack_for_write)
-transpose = _function(NDArray.transpose)
+add = _function("add", "+", operator.add)
+subtract = _function("subtract", "-", operator.sub)
+multiply = _function("multiply", "*", operator.mul)
+divide = _function("divide", "/", operator.truediv)
+true_divide = _function("true_divide", "/", operator.truediv)
+modulo = _function("modulo", "%", operator.mod)
+power = _function("power", "**", operator.pow)
+equal = _function("equal", "==", operator.eq)
+not_equal = _function("not_equal", "!=", operator.ne)
+greater = _function("greater", ">", operator.gt)
+greater_equal = _function("greater_equal", ">=", operator.ge)
+lesser = _function("lesser", "<", operator.lt)
+lesser_equal = _function("lesser_equal", "<=", operator.le)
+maximum = _function("maximum", "maximum", max)
+minimum = _function("minimum", "minimum", min)
+logical_and = _function("logical_and", "logical_and", np.logical_and)
+logical_or = _function("logical_or", "logical_or", np.logical_or)
+logical_xor = _function("logical_xor", "logical_xor", np.logical_xor)
 
 
-def concat(*data: NDArray, dim: int = 1) -> NDArray:
-    """The arrays joined along an existing axis.
-
-    Raises: TypeError; DTypeError, if the dtypes differ; ShapeError, if the other sizes differ.
-    """
-    return _join("concat", np.concatenate, data, dim)
+def concatenate(arrays: Sequence[NDArray], axis: int = 0, always_copy: bool = True) -> NDArray:
+    """The arrays of a list joined along an existing axis; always a copy."""
+    result: NDArray = invoke("Concat", arrays, {"dim": axis})[0]
+    return result
 
 
-def concatenate(arrays: Sequence[NDArray], axis: int = 0) -> NDArray:
-    """The arrays of a list joined along an existing axis."""
-    return _join("concatenate", np.concatenate, arrays, axis)
+def to_dlpack_for_read(data: NDArray) -> Any:
+    """A DLPack capsule upon the array's memory, to be read; see NDArray.to_dlpack_for_read."""
+    return data.to_dlpack_for_read()
 
 
-def stack(*data: NDArray, axis: int = 0) -> NDArray:
-    """The arrays joined along a new axis."""
-    return _join("stack", np.stack, data, axis)
-
-
-def _join(op: str, function: Callable[..., Any], arrays: Sequence[NDArray], axis: int) -> NDArray:
-    for one in arrays:
-        _check(op, one)
-    dtypes = {one._array.dtype.name for one in arrays}
-    if len(dtypes) != 1:
-        got = sorted(dtypes)
-        raise DTypeError(
-            f"the arrays have dtypes {got}, expected one",
-            op=op, argument="data", got=got, expected="at least one array, all of one dtype",
-            fix="Convert them with .astype(...) first.",
-        )  # fmt: skip
-    try:
-        joined = function([one._array for one in arrays], axis)
-    except ValueError as error:  # NumPy's AxisError is one, too
-        shapes = [one.shape for one in arrays]
-        raise ShapeError(
-            f"arrays of shapes {shapes} cannot be joined along axis {axis} ({error})",
-            op=op, argument="data", got=shapes, expected="equal sizes, except along the joined axis",
-            fix="Reshape or slice them first.",
-        ) from None  # fmt: skip
-    return NDArray._adopt(joined, arrays[0].context)
+def to_dlpack_for_write(data: NDArray) -> Any:
+    """A DLPack capsule upon the array's memory, to be written; see NDArray.to_dlpack_for_write."""
+    return data.to_dlpack_for_write()

@@ -16,7 +16,7 @@ from ..ops.operands import check_inputs
 from ..ops.refusal import refusal
 from ..ops.registry import OPERATORS, Call, OpSpec, compute, lookup
 from .base import Array, ArrayBase
-from .recording import check_not_in_place, flags, record
+from .recording import check_not_in_place, check_writable, flags, record
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def invoke(op: str | OpSpec, inputs: Sequence[Any], attributes: Mapping[str, Any
 
 def run(spec: OpSpec, param: Any, names: Sequence[str], inputs: Sequence[Any], out: Any = None) -> list[Any]:
     """As `invoke`, for parameters that were parsed and inputs that are as many as these ask for."""
+    operands = [as_numpy(spec.name, name, value) for name, value in zip(names, inputs, strict=True)]
     first = next((x for x in inputs if isinstance(x, ArrayBase)), None)
     kind, context = (_array_class(), None) if first is None else (type(first), first._context)
-    operands = [as_numpy(spec.name, name, value) for name, value in zip(names, inputs, strict=True)]
     identities = tuple([x._identity() if isinstance(x, ArrayBase) else None for x in inputs])
     count = len(spec.output_names(param))
     outputs: list[Any]
@@ -79,6 +79,12 @@ def run(spec: OpSpec, param: Any, names: Sequence[str], inputs: Sequence[Any], o
         saved = [_held(kind, x, context) for x in results[count:]]
         record(spec.name, spec.gradient, param, held, outputs, saved, spec.mutates, spec.is_loss)
     return outputs
+
+
+def apply(op: str, data: T, /, *others: ArrayBase, **attributes: Any) -> T:
+    """The only result of an operator on an array, and perhaps on others."""
+    result: T = invoke(op, [data, *others], attributes)[0]
+    return result
 
 
 def note(op: str, attributes: Mapping[str, Any], data: ArrayBase, result: T) -> T:
@@ -126,6 +132,9 @@ def _as_outs(op: str, out: Any, count: int, inputs: Sequence[Any]) -> list[Any]:
         arrays = "array" if count == 1 else "arrays"
         fix = "Pass out=array or out=[array]." if count == 1 else f"Pass out=[...] with {count} arrays."
         raise refusal(ParamError, "out", f"{len(outs)} arrays", f"{count} {arrays}", fix=fix, op=op, verb="has")
+    for one in outs:
+        if isinstance(one, ArrayBase):
+            check_writable(one)
     check_not_in_place(op, inputs, outs)
     return outs
 
@@ -161,10 +170,8 @@ def _held(kind: type[ArrayBase], value: Any, context: Context | None) -> ArrayBa
 def _known(name: str) -> OpSpec:
     spec = lookup(name)
     if spec is None:
-        raise MXNetError(
-            f"Operator {name} is not registered, expected the name of one that is",
-            op=name, argument="op", got=name, expected="a registered operator", fix=_closest(name),
-        )  # fmt: skip
+        why = f"Operator {name} is not registered"
+        raise refusal(MXNetError, "op", repr(name), "an operator's name", why, fix=_closest(name), op="invoke")
     return spec
 
 

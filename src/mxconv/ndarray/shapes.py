@@ -1,109 +1,23 @@
-"""Shapes of NDArrays: reshape with MXNet's codes, and the methods that move, add, drop or repeat axes.
+"""The methods of NDArray that move, add, drop or repeat axes, or take parts: operators of the registry.
 
-`reshape` returns a view; the other methods return copies, as in MXNet.
+`reshape` returns a view; the other methods return copies, as in MXNet. What is computed is in `mxconv.ops.library`.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import ShapeError
-from .base import Array, ArrayBase
+from ..ops.reshape_codes import resolve_shape
+from .base import ArrayBase
+from .invoke import apply, invoke, note
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 Shape = tuple[int, ...]
-
-
-def resolve_shape(shape: Sequence[int], codes: Sequence[int], reverse: bool = False) -> Shape:
-    """The shape that MXNet's reshape codes ask for, given the present shape.
-
-    A positive code is a size. 0 copies the present axis, -1 is inferred (at most once), -2 copies all axes
-    that are left, -3 merges the next two axes, and -4, a, b splits the next axis into a and b (one of which
-    may be -1). With `reverse` the codes are matched from the right.
-
-    >>> resolve_shape((2, 3, 4), (-3, 0))
-    (6, 4)
-    >>> resolve_shape((10, 5, 4), (-1, 0), reverse=True)
-    (50, 4)
-
-    Raises: ShapeError, if the codes do not fit the shape.
-    """
-
-    def refuse(why: str) -> ShapeError:
-        return ShapeError(
-            f"cannot reshape {tuple(shape)} into {tuple(codes)}: {why}",
-            op="reshape", argument="shape", got=tuple(codes), expected=f"{math.prod(shape)} elements",
-            fix="Codes: 0 copies an axis, -1 infers one, -2 copies the rest, -3 merges, -4 a b splits.",
-        )  # fmt: skip
-
-    groups: list[Shape] = []  # one code each, or (-4, a, b)
-    rest = list(codes)
-    while rest:
-        taken = 3 if rest[0] == -4 else 1
-        if len(rest) < taken:
-            raise refuse("-4 must be followed by two sizes")
-        groups.append(tuple(rest[:taken]))
-        del rest[:taken]
-    source = list(shape)
-    if reverse:
-        source.reverse()
-        groups.reverse()
-
-    result: list[int] = []
-    inferred: int | None = None
-
-    def take() -> int:
-        if not source:
-            raise refuse("it refers to more axes than there are")
-        return source.pop(0)
-
-    for code, *split in groups:
-        if code == 0:
-            result.append(take())
-        elif code == -2:
-            result += source
-            source.clear()
-        elif code == -3:
-            result.append(take() * take())
-        elif code == -4:
-            result += _split(take(), split[::-1] if reverse else split, refuse)
-        elif code < -4:
-            raise refuse(f"{code} is not a code")
-        else:
-            if code == -1:
-                if inferred is not None:
-                    raise refuse("only one size can be inferred")
-                inferred = len(result)
-            result.append(1 if code == -1 else code)
-            del source[:1]
-    if inferred is not None:
-        known, size = math.prod(result), math.prod(shape)
-        if not known:  # no elements: infer from the sizes that are not 0
-            known, size = math.prod(n or 1 for n in result), math.prod(n or 1 for n in shape)
-        result[inferred] = size // known
-    if reverse:
-        result.reverse()
-    if math.prod(result) != math.prod(shape):
-        raise refuse(f"{math.prod(shape)} elements do not fill {tuple(result)}")
-    return tuple(result)
-
-
-def _split(size: int, parts: Sequence[int], refuse: Any) -> list[int]:
-    a, b = parts
-    if a == -1 and b > 0:
-        a = size // b
-    elif b == -1 and a > 0:
-        b = size // a
-    if a < 0 or b < 0 or a * b != size:
-        raise refuse(f"the axis of {size} does not split into {tuple(parts)}")
-    return [a, b]
 
 
 def as_shape(shape: Any) -> Shape:
@@ -125,7 +39,7 @@ class ShapeMethods(ArrayBase):
     def reshape(self, /, *shape: Any, reverse: bool = False, **keywords: Any) -> Self:
         """A view of another shape: `reshape(6, 4)`, `reshape((6, 4))` or `reshape(shape=(6, 4))`.
 
-        The sizes may be codes; `resolve_shape` says what each means.
+        The sizes may be codes; `mxconv.ops.reshape_codes.resolve_shape` says what each means.
 
         Raises: ShapeError (also a ValueError), if the codes do not fit.
         """
@@ -133,41 +47,36 @@ class ShapeMethods(ArrayBase):
             shape = (keywords["shape"],)
         elif keywords or not shape:
             raise TypeError("reshape takes a shape (as tuple, as ints or as shape=...) and reverse=, nothing else")
-        codes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        codes = tuple(operator.index(code) for code in codes)
-        return self._view(self._array.reshape(resolve_shape(self._array.shape, codes, bool(reverse))))
+        given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        codes = tuple(operator.index(code) for code in given)
+        try:
+            sizes = resolve_shape(self._array.shape, codes, bool(reverse))
+        except ShapeError as error:
+            error.with_context(op="reshape")
+            raise
+        view = self._view(self._array.reshape([n or 0 for n in sizes]))
+        return note("Reshape", {"shape": codes, "reverse": bool(reverse)}, self, view)
 
     def reshape_like(self, other: ArrayBase) -> Self:
         """A copy in the shape of another array."""
-        return self._copy_of(self._array.reshape(resolve_shape(self._array.shape, other._array.shape)))
+        return apply("reshape_like", self, other)
 
     def flatten(self) -> Self:
         """A copy of shape (first size, product of the others)."""
-        self._check_axes("flatten", 0)
-        first, *others = self._array.shape
-        return self._copy_of(self._array.reshape(first, math.prod(others)))
+        return apply("Flatten", self)
 
     def expand_dims(self, axis: int) -> Self:
         """A copy with a new axis of size 1 at `axis`."""
-        self._check_axes("expand_dims", axis, ndim=self._array.ndim + 1)
-        return self._copy_of(np.expand_dims(self._array, axis))
+        return apply("expand_dims", self, axis=axis)
 
     def squeeze(self, axis: int | Sequence[int] | None = None) -> Self:
         """A copy without the axes of size 1 (all, or those named); the last axis left always stays."""
-        array = self._array
-        axes = None if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-        self._check_axes("squeeze", *(axes or ()), size=1)
-        result = np.squeeze(array, axes)
-        return self._copy_of(result if result.ndim or not array.ndim else result.reshape(1))
+        return apply("squeeze", self, axis=axis)
 
     def transpose(self, *order: Any, axes: Sequence[int] | None = None) -> Self:
         """A copy with the axes in the given order (a tuple or single numbers), by default reversed."""
         single = order[0] if len(order) == 1 and isinstance(order[0], (tuple, list)) else order
-        wanted = tuple(axes if axes is not None else single)
-        self._check_axes("transpose", *wanted)
-        if wanted and len({one % self._array.ndim for one in wanted}) != self._array.ndim:
-            raise self._bad_axis("transpose", wanted)
-        return self._copy_of(self._array.transpose(wanted or None))
+        return apply("transpose", self, axes=tuple(single if axes is None else axes))
 
     @property
     def T(self) -> Self:
@@ -176,60 +85,57 @@ class ShapeMethods(ArrayBase):
 
     def swapaxes(self, dim1: int = 0, dim2: int = 0) -> Self:
         """A copy with two axes exchanged."""
-        self._check_axes("swapaxes", dim1, dim2)
-        return self._copy_of(self._array.swapaxes(dim1, dim2))
+        return apply("SwapAxis", self, dim1=dim1, dim2=dim2)
 
     def broadcast_to(self, shape: Any) -> Self:
-        """A copy in which axes of size 1 are repeated to fill `shape`."""
-        sizes = as_shape(shape)
-        try:
-            return self._copy_of(np.broadcast_to(self._array, sizes))
-        except ValueError:
-            raise ShapeError(
-                f"shape {self._array.shape} cannot be broadcast to {sizes}",
-                op="broadcast_to", argument="shape", got=sizes, expected=self._array.shape,
-                fix="Only axes of size 1 can be repeated.",
-            ) from None  # fmt: skip
+        """A copy in which axes of size 1 are repeated to fill `shape`; 0 keeps an axis as it is."""
+        return apply("broadcast_to", self, shape=as_shape(shape))
 
     def broadcast_like(self, other: ArrayBase) -> Self:
         """A copy broadcast to the shape of another array."""
-        return self.broadcast_to(other._array.shape)
+        return apply("broadcast_like", self, other)
 
     def tile(self, reps: Any) -> Self:
         """A copy repeated as a whole, `reps` times along each axis."""
-        return self._result(np.tile(self._array, reps))
+        return apply("tile", self, reps=reps)
 
     def repeat(self, repeats: int, axis: int | None = None) -> Self:
         """A copy with each element repeated along the axis (flattened if None)."""
-        self._check_axes("repeat", *(() if axis is None else (axis,)))
-        return self._result(np.repeat(self._array, repeats, axis))
+        return apply("repeat", self, repeats=repeats, axis=axis)
 
-    def flip(self, axis: int) -> Self:
+    def flip(self, axis: int | Sequence[int]) -> Self:
         """A copy with the order along the axis reversed."""
-        self._check_axes("flip", axis)
-        return self._copy_of(np.flip(self._array, axis))
+        return apply("reverse", self, axis=axis)
 
     def slice_axis(self, axis: int, begin: int, end: int | None) -> Self:
         """A copy of the part [begin, end) of one axis."""
-        self._check_axes("slice_axis", axis)
-        key = [slice(None)] * self._array.ndim
-        key[axis] = slice(begin, end)
-        return self._copy_of(self._array[tuple(key)])
+        return apply("slice_axis", self, axis=axis, begin=begin, end=end)
 
-    def _copy_of(self, array: Array) -> Self:
-        """A fresh NDArray with the values of a view of our memory."""
-        return self._result(array.copy(order="C"))
+    def slice(self, begin: Any, end: Any, step: Any = ()) -> Self:
+        """A copy of the part [begin, end) of the first axes, in steps; None is an open end."""
+        return apply("slice", self, begin=begin, end=end, step=step)
 
-    def _check_axes(self, op: str, *axes: int, ndim: int | None = None, size: int | None = None) -> None:
-        """Raise ShapeError for an axis that does not exist, or not with that size."""
-        ndim = self._array.ndim if ndim is None else ndim
-        for axis in axes:
-            if not -ndim <= axis < ndim or (size is not None and self._array.shape[axis] != size):
-                raise self._bad_axis(op, axis)
+    def slice_like(self, shape_like: ArrayBase, axes: Any = ()) -> Self:
+        """A copy of the first elements, as many on each axis (or on `axes`) as another array has."""
+        return apply("slice_like", self, shape_like, axes=axes)
 
-    def _bad_axis(self, op: str, axis: Any) -> ShapeError:
-        return ShapeError(
-            f"axis {axis} does not fit an array of shape {self._array.shape}",
-            op=op, argument="axis", got=axis, expected=f"axes of a {self._array.ndim}-dimensional array",
-            fix="Count axes from 0, or from -1 at the end.",
-        )  # fmt: skip
+    def split(self, num_outputs: int, axis: int = 1, squeeze_axis: bool = False) -> Any:
+        """Equal parts along the axis: a list, or one array if num_outputs is 1."""
+        parts = invoke("SliceChannel", [self], {"num_outputs": num_outputs, "axis": axis, "squeeze_axis": squeeze_axis})
+        return parts[0] if len(parts) == 1 else parts
+
+    def take(self, indices: ArrayBase, axis: int = 0, mode: str = "clip") -> Self:
+        """The elements at the indices along the axis."""
+        return apply("take", self, indices, axis=axis, mode=mode)
+
+    def pick(self, index: ArrayBase, axis: int | None = -1, keepdims: bool = False, mode: str = "clip") -> Self:
+        """One element along the axis for each index."""
+        return apply("pick", self, index, axis=axis, keepdims=keepdims, mode=mode)
+
+    def one_hot(self, depth: int, on_value: float = 1, off_value: float = 0, dtype: Any = "float32") -> Self:
+        """A new last axis of size depth, with on_value at our number and off_value elsewhere."""
+        return apply("one_hot", self, depth=depth, on_value=on_value, off_value=off_value, dtype=dtype)
+
+    def pad(self, mode: str, pad_width: Sequence[int], constant_value: float = 0) -> Self:
+        """A copy in a frame: pad_width has (before, after) of each axis in turn."""
+        return apply("Pad", self, mode=mode, pad_width=tuple(pad_width), constant_value=constant_value)

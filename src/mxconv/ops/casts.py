@@ -21,9 +21,12 @@ def is_scalar(value: object) -> bool:
     return isinstance(value, (numbers.Number, np.generic)) and not isinstance(value, (np.character, np.void))
 
 
-def python_number(value: Any) -> Any:
-    """The bool, int, float or complex that a scalar stands for."""
-    return value.item() if isinstance(value, np.generic) else value
+def python_number(value: Any) -> int | float | complex:
+    """The int, float or complex that a scalar stands for."""
+    number = value.item() if isinstance(value, np.generic) else value
+    if isinstance(number, (float, complex)):
+        return number
+    return int(number) if isinstance(number, numbers.Integral) else float(number)
 
 
 def cast_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
@@ -32,7 +35,7 @@ def cast_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
     Raises: DTypeError, for a complex number beside a real dtype; ValueError, for nan or inf beside an integer
     dtype.
     """
-    number = python_number(value)
+    number: Any = python_number(value)
     if isinstance(number, complex) and dtype.kind != "c":
         raise DTypeError(
             f"the scalar {number} is complex, expected a real one for an array of dtype {dtype}",

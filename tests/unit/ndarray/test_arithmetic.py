@@ -85,7 +85,6 @@ def arrays() -> dict[str, nd.NDArray]:
         ("a + True", [[2, 3, 4], [5, 6, 7]]),
         ("s + 1", 3.5),
         ("sum(b)", [24]),
-        ("t == 1", [True, False]),
     ],
 )
 def test_values_and_dtype(expression: str, values: Any) -> None:
@@ -97,8 +96,9 @@ def test_values_and_dtype(expression: str, values: Any) -> None:
 
 
 def test_bool_beside_a_scalar_counts_as_int64() -> None:
-    result = nd.array([True, False], dtype="bool") + 1.5
-    assert (result.dtype, result.asnumpy().tolist()) == (np.int64, [2, 1])
+    t = nd.array([True, False], dtype="bool")
+    for result, values in ((t + 1.5, [2, 1]), (t == 1, [1, 0]), (t > 0, [1, 0])):
+        assert (result.dtype, result.asnumpy().tolist()) == (np.int64, values)
 
 
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.mod, operator.pow]
@@ -140,11 +140,13 @@ def test_other_types_are_a_type_error(operate: Callable[[Any, Any], Any], other:
 @pytest.mark.parametrize("operate", OPERATORS + COMPARISONS + IN_PLACE)
 def test_mixed_dtypes_and_shapes(operate: Callable[[Any, Any], Any]) -> None:
     a = nd.array([[1, 2, 3], [4, 5, 6]])
-    with pytest.raises(mx.DTypeError, match=r"float32 and float64, expected one dtype.*astype\('float32'\)") as caught:
+    with pytest.raises(
+        mx.DTypeError, match=r"float64, expected float32.*Incompatible attr.*astype\('float32'\)"
+    ) as caught:
         operate(a, nd.zeros((2, 3), dtype="float64"))
     assert isinstance(caught.value, mx.MXNetError)
     assert caught.value.op
-    with pytest.raises(mx.ShapeError, match=r"\(2, 3\) and \(2,\)"):
+    with pytest.raises(mx.ShapeError, match=r"broadcast_.*shapes \(2, 3\) \(2,\)"):
         operate(a, nd.zeros((2,)))
 
 
@@ -177,12 +179,12 @@ def test_in_place() -> None:
 
 def test_in_place_refuses_a_larger_result() -> None:
     b = nd.array([7, 8, 9])
-    with pytest.raises(mx.ShapeError, match=r"\+=: the result would have shape \(2, 3\), expected \(3,\)"):
+    with pytest.raises(mx.ShapeError, match=r"\+=: out has shape \(3,\), expected \(2, 3\).*Write x = x \+ y"):
         b += nd.zeros((2, 3))
     t = nd.array([True], dtype="bool")
     with pytest.raises(mx.DTypeError, match="int64"):
         t += 1
-    with pytest.raises(mx.DTypeError, match="the operands are bool"):
+    with pytest.raises(mx.DTypeError, match="elemwise_add: lhs has dtype bool, expected a number type"):
         t += t
     with pytest.raises(TypeError, match="ndarray"):
         b -= np.ones(3)

@@ -9,7 +9,7 @@ import pytest
 
 import mxconv as mx
 from mxconv import nd
-from mxconv.ndarray.shapes import resolve_shape
+from mxconv.ops.reshape_codes import resolve_shape
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,14 @@ def test_reshape_spellings() -> None:
         ("z.slice_axis(axis=1, begin=0, end=2)", (2, 2, 4)),
         ("z.slice_axis(axis=1, begin=1, end=None)", (2, 2, 4)),
         ("z.flip(axis=1)", (2, 3, 4)),
+        ("z.slice((1, None), (None, 2))", (1, 2, 4)),
+        ("z.slice_like(nd.zeros((1, 2)), axes=(0, 1))", (1, 2, 4)),
+        ("z.split(3)[1]", (2, 1, 4)),
+        ("z.split(1, axis=0)", (2, 3, 4)),
+        ("z.take(nd.array([0, 1, 1]), axis=2)", (2, 3, 3)),
+        ("z.pick(nd.zeros((2, 3)))", (2, 3)),
+        ("z.one_hot(5)", (2, 3, 4, 5)),
+        ("z.pad(mode='edge', pad_width=(0, 0, 0, 0, 1, 2))", (2, 3, 7)),
     ],
 )
 def test_shape_methods(expression: str, shape: tuple[int, ...]) -> None:

@@ -16,7 +16,7 @@ from ..merge import merge_shape
 from ..refusal import refusal
 from ..registry import Array, Call, InferShape, Shape, Step
 from ..signature import Field
-from .axes import Extent, product, resolve_axes, resolve_axis
+from ..axes import Extent, product, resolve_axes, resolve_axis
 from .rules import define
 
 Known = tuple[Extent, ...]

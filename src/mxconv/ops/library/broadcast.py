@@ -13,12 +13,12 @@ import numpy as np
 
 from ...errors import ParamError, ShapeError
 from ...util import is_np_shape
+from ..axes import resolve_axes
 from ..grammar import AXES, SHAPE
 from ..merge import merge_shape, unify_shapes
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, InferShape, Shape, Step
 from ..signature import Field
-from .axes import resolve_axes
 from .rules import define, type_of_first, working
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ..axes import resolve_axis
 from ..casts import cast_array, cast_scalar
 from ..grammar import BOOL, INT, OPTIONAL_INT, SCALAR, SHAPE, dtype_word, word
 from ..merge import merge_shape, unify_shapes, unify_types
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .axes import resolve_axis
 from .rules import define, each, type_of_first, working
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ..axes import Extent, resolve_axis
 from ..casts import cast_array
 from ..grammar import BOOL, INT
 from ..merge import merge_shape, unify_shapes
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .axes import Extent, resolve_axis
 from .rules import define, working
 
 COUNT = Field(INT, least=1, example="2")

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import DTypeError, ShapeError
+from ..axes import Extent
 from ..casts import cast_array
 from ..grammar import BOOL, word
 from ..merge import merge_shape
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .axes import Extent
 from .rules import define, each, working
 
 Known = tuple[Extent, ...]

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import ParamError, ShapeError
+from ..axes import Extent
 from ..casts import cast_array, cast_scalar
 from ..grammar import SCALAR, SHAPE, word
 from ..merge import merge_shape
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .axes import Extent
 from .rules import define, working
 
 

@@ -16,13 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...errors import DTypeError, ParamError, ShapeError
+from ..axes import resolve_axes
 from ..casts import cast_array
 from ..grammar import AXES, BOOL, INT, OPTIONAL_INT, dtype_word
 from ..merge import merge_shape, unify_types
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .axes import resolve_axes
 from .rules import define, type_of_first, working
 from .terms import Term
 from .unary import flat
@@ -90,7 +90,7 @@ def _define(name: str, function: Function, formula: Formula, *, real: bool = Fal
         return [formula(d, Term(step, data), y, data.size // max(result.size, 1), step.param).value]
 
     fields = {"axis": Field(AXES, "None"), "keepdims": Field(BOOL, "0"), "exclude": Field(BOOL, "0")}
-    define(name, forward, infer_shape=_infer, gradient=gradient, **{"fields": fields, **others})
+    define(name, forward, gradient=gradient, **{"fields": fields, "infer_shape": _infer, **others})
 
 
 def _sum(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -151,11 +151,15 @@ define(
 
 
 def _norm(param: Any, x: Array, **options: Any) -> Any:
+    size = np.abs(x)
+    return size.sum(**options) if param.ord == 1 else np.sqrt((size * size).sum(**options))
+
+
+def _infer_norm(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:
     if param.ord not in (1, 2):
         why, fix = "norm only supports ord=1 and ord=2", "Compute it with NumPy: np.linalg.norm(x.asnumpy(), ...)."
         raise refusal(ParamError, "ord", param.ord, "1 or 2", why, fix=fix)
-    size = np.abs(x)
-    return size.sum(**options) if param.ord == 1 else np.sqrt((size * size).sum(**options))
+    return _infer(param, ins, outs)
 
 
 def _infer_norm_type(param: Any, ins: Sequence[Any], outs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -175,6 +179,7 @@ _define(
         "out_dtype": Field(dtype_word(None), "None"),
         "keepdims": Field(BOOL, "0"),
     },
+    infer_shape=_infer_norm,
     infer_type=_infer_norm_type,
     doc="The 2-norm (or with ord=1 the sum of magnitudes) over the axes, taken as one vector.",
 )

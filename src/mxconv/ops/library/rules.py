@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeGuard
 
@@ -90,6 +91,7 @@ def define(
     shape_rule = _naming(name, infer_shape or same_shapes(names, output_names))
     type_rule = _naming(name, infer_type or same_types(names, output_names))
 
+    @functools.wraps(forward)
     def checked(param: Any, arrays: Sequence[Array], call: Call) -> Sequence[Array]:
         unknown = [None] * len(output_names(param))
         shape_rule(param, [x.shape for x in arrays], unknown)
@@ -149,7 +151,7 @@ def elementwise(
 def no_such_type(argument: str, dtype: np.dtype[Any]) -> DTypeError:
     """The error for a type that a function is not defined for."""
     fix = "Convert it first, for example with .astype('float32')."
-    return refusal(DTypeError, argument, dtype.name, "a number type that the function is defined for", fix=fix)
+    return refusal(DTypeError, argument, dtype.name, "a number type that has it", fix=fix, verb="has dtype")
 
 
 def each(step: Step[Any], *gradients: Callable[[], Any]) -> list[Any]:

@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...errors import ParamError, ShapeError
+from ..axes import Extent, resolve_axes, resolve_axis
 from ..grammar import BOOL, ENDS, INT, OPTIONAL_INT, SHAPE
 from ..merge import merge_shape
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, InferShape, Shape, Step
 from ..signature import Field
-from .axes import Extent, resolve_axes, resolve_axis
 from .rules import Names, define, type_of_first
 
 Known = tuple[Extent, ...]

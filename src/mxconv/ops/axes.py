@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from ...errors import ShapeError
-from ..refusal import refusal
+from ..errors import ShapeError
+from .refusal import refusal
 
 Extent: TypeAlias = "int | None"
 
