@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ParamError
+from ..ops.refusal import refusal
 from .base import ArrayBase
 from .recording import Leaf, Origin
 from .tape import backward
@@ -38,10 +39,8 @@ class GradientMethods(ArrayBase):
         Raises: KeyError, for another grad_req; ParamError, for a storage type that is not dense.
         """
         if stype not in (None, "default"):
-            raise ParamError(
-                f"stype is {stype!r}, expected None or 'default': gradients are dense",
-                op="attach_grad", argument="stype", got=stype, expected="None or 'default'", fix="Leave stype out.",
-            )  # fmt: skip
+            fix = "Leave stype out."
+            raise refusal(ParamError, "stype", repr(stype), "None or 'default'", "dense", fix=fix, op="attach_grad")
         self._origin = Origin(Leaf(self._result(np.zeros_like(self._array)), check_grad_req(grad_req)), 0)
 
     @property

@@ -17,6 +17,7 @@ from ..errors import ParamError
 from ..ops.casts import cast_array
 from ..ops.grammar import Null
 from ..ops.randomness import generator
+from ..ops.refusal import refusal
 from .base import Array, array_dtype
 from .ndarray import NDArray
 
@@ -185,10 +186,8 @@ def _fill(draw: Draw, parameters: tuple[Any, ...], shape: Any, dtype: Any, ctx: 
     values = draw(*(one.reshape(*one.shape, *[1] * len(sizes)) for one in arrays), whole)
     if out is not None:
         if out.shape != whole:
-            raise ParamError(
-                f"shape is {whole}, expected {out.shape}, that of out", op="random", argument="shape",
-                got=whole, expected=out.shape, fix="Leave shape out.",
-            )  # fmt: skip
+            fix = "Leave shape out."
+            raise refusal(ParamError, "shape", whole, out.shape, "that of out", fix=fix, op="random")
         out[...] = values
         return out
     like = next((one for one in parameters if isinstance(one, NDArray)), None)
@@ -199,7 +198,4 @@ def _fill(draw: Draw, parameters: tuple[Any, ...], shape: Any, dtype: Any, ctx: 
 
 def _check(op: str, name: str, value: Array, is_right: bool, expected: str) -> None:
     if not is_right:
-        raise ParamError(
-            f"{name} is {value.squeeze()}, expected {expected}",
-            op=op, argument=name, got=value, expected=expected, fix=f"Pass another {name}.",
-        )  # fmt: skip
+        raise refusal(ParamError, name, value.squeeze(), expected, fix=f"Pass another {name}.", op=op)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import MXNetError
+from ..ops.refusal import refusal
 
 if TYPE_CHECKING:
     from ..ops.registry import Gradient
@@ -154,13 +155,13 @@ def check_writable(array: ArrayBase) -> None:
     Raises: MXNetError.
     """
     if flags.recording and is_recorded(array):
-        raise MXNetError(
-            "the array is written to, expected one that nothing was recorded with: Assigning to NDArrays that are "
-            "already in a computational graph will cause undefined behavior when evaluating gradients",
-            op="assignment", argument="array", got="an array of a recorded graph", expected="any other array",
-            fix="Call backward first, write within autograd.pause(), or compute a new array: operations in place "
-            "(+=, x[...] = y, out=x) cannot be recorded.",
-        )  # fmt: skip
+        why = (
+            "Assigning to NDArrays that are already in a computational graph will cause undefined behavior when "
+            "evaluating gradients"
+        )
+        fix = "Call backward first, write within autograd.pause(), or compute a new array."
+        got, expected = "part of a recorded graph", "any other array"
+        raise refusal(MXNetError, "array", got, expected, why, fix=fix, op="assignment")
 
 
 def check_not_in_place(op: str, inputs: Sequence[Any], outs: Sequence[Any]) -> None:
@@ -172,9 +173,6 @@ def check_not_in_place(op: str, inputs: Sequence[Any], outs: Sequence[Any]) -> N
         return
     storages = {id(x._storage) for x in inputs if hasattr(x, "_storage")}
     if any(id(getattr(out, "_storage", None)) in storages for out in outs):
-        raise MXNetError(
-            "the result is written over an input, expected another array: Inplace operations (+=, -=, x[:]=, etc) are "
-            "not supported when recording with autograd",
-            op=op, argument="out", got="an input", expected="any other array",
-            fix="Compute a new array, such as x = x + y.",
-        )  # fmt: skip
+        why = "Inplace operations (+=, -=, x[:]=, etc) are not supported when recording with autograd"
+        fix = "Compute a new array, such as x = x + y."
+        raise refusal(MXNetError, "out", "an input", "any other array", why, fix=fix, op=op)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, MXNetError, ShapeError
+from ..ops.refusal import refusal
 from ..ops.registry import Step
 from .base import ArrayBase
 from .invoke import invoke
@@ -71,12 +72,10 @@ def backward(
     order = _nodes(heads)
     leaves = [node for node in order if isinstance(node, Leaf) and node.grad_req in ("write", "add")]
     if not leaves:
-        raise MXNetError(
-            "no variable was found, expected one at least: There are no inputs in computation graph that require "
-            "gradients",
-            op="backward", argument="heads", got="no variable", expected="an array with attach_grad()",
-            fix="Call x.attach_grad() on the arrays whose gradients you want, before recording.",
-        )  # fmt: skip
+        why = "There are no inputs in computation graph that require gradients"
+        fix = "Call x.attach_grad() on the arrays whose gradients you want, before recording."
+        got, expected = "nothing with attach_grad()", "one variable at least"
+        raise refusal(MXNetError, "heads", got, expected, why, fix=fix, op="backward", verb="came from")
     found = _sweep(order, heads, head_grads, [Origin(leaf, 0) for leaf in leaves], False, train_mode)
     for leaf in leaves:
         _deliver(leaf, found.get(Origin(leaf, 0)))
@@ -106,31 +105,24 @@ def _nodes(heads: Iterable[Any]) -> list[Node]:
 
 
 def _lost() -> MXNetError:
-    return MXNetError(
-        "a head was not computed while recording, or its graph was freed: Cannot differentiate node because it is not "
-        "in a computational graph",
-        op="backward", argument="heads", got="an array without a graph", expected="an array of a graph",
-        fix="Compute it within autograd.record(); to differentiate the same graph twice, pass retain_graph=True to "
-        "backward.",
-    )  # fmt: skip
+    why = "Cannot differentiate node because it is not in a computational graph"
+    fix = "Compute it within autograd.record(); to differentiate the same graph twice, pass retain_graph=True to backward."
+    got, expected = "an array without a graph, or with one that was freed", "arrays of a graph"
+    return refusal(MXNetError, "heads", got, expected, why, fix=fix, op="backward", verb="has")
 
 
 def _target(place: int, variable: Any, reached: set[Node]) -> Origin:
     """What a variable is in the graph."""
     origin: Origin | None = variable._origin
+    why = f"Cannot differentiate with respect to the {place}-th variable because it "
     if origin is None or not depends(variable) or (isinstance(origin.node, Leaf) and origin.node.grad_req == "null"):
-        raise MXNetError(
-            f"Cannot differentiate with respect to the {place}-th variable because it does not require gradient",
-            op="grad", argument="variables", got="an array without attach_grad", expected="a variable",
-            fix="Call x.attach_grad() before recording.",
-        )  # fmt: skip
-    if origin.node not in reached:
-        raise MXNetError(
-            f"Cannot differentiate with respect to the {place}-th variable because it is unreachable from the outputs",
-            op="grad", argument="variables", got="an array that the heads do not depend on",
-            expected="arrays that they were computed from", fix="Leave it out: its gradient is zero.",
-        )  # fmt: skip
-    return origin
+        got, why, fix = "an array without attach_grad", why + "does not require gradient", "Call x.attach_grad() first."
+    elif origin.node not in reached:
+        got, why = "an array that the heads did not come from", why + "is unreachable from the outputs"
+        fix = "Leave it out: its gradient is zero."
+    else:
+        return origin
+    raise refusal(MXNetError, "variables", got, "arrays of the graph", why, fix=fix, op="grad", verb="has")
 
 
 def _sweep(
@@ -168,11 +160,10 @@ def _step(node: Node, wanted: list[bool], arrived: dict[Origin, list[Any]], kept
     if all(one is None for one in totals) and not node.is_loss:
         return
     if node.gradient is None:
-        raise MXNetError(
-            f"Operator {node.name} is non-differentiable because it has no gradient",
-            op=node.name, argument="output", got="a request for its gradient",
-            expected="an operator with a gradient", fix="Use detach() or BlockGrad on its output.",
-        )  # fmt: skip
+        why = f"Operator {node.name} is non-differentiable"
+        fix = "Use detach() or BlockGrad on its output."
+        got, expected = "an output of it", "what has a gradient"
+        raise refusal(MXNetError, "heads", got, expected, why, fix=fix, op=node.name, verb="came from")
     outputs = [view_as(one, place) for one, place in zip_longest(node.outputs, places)]
     out_grads = [_zeros(out) if grad is None else grad for out, grad in zip(outputs, totals, strict=False)]
     inputs = [view_as(one, one._origin) for one in node.inputs]
@@ -207,18 +198,18 @@ def _head_grad(head: Any, grad: Any) -> Any:
         return head._result(np.ones_like(head._array))
     if not isinstance(grad, ArrayBase):
         raise AttributeError(f"a head gradient is a {type(grad).__name__}, expected an NDArray; wrap it in nd.array")
-    if grad._array.shape != head._array.shape:
-        raise ShapeError(
-            f"a head gradient has shape {grad._array.shape}, expected {head._array.shape}, the shape of its head",
-            op="backward", argument="head_grads", got=grad._array.shape, expected=head._array.shape,
-            fix="Pass one of that shape.",
-        )  # fmt: skip
-    if grad._array.dtype != head._array.dtype:
-        raise DTypeError(
-            f"a head gradient has dtype {grad._array.dtype}, expected {head._array.dtype}, the dtype of its head",
-            op="backward", argument="head_grads", got=grad._array.dtype, expected=head._array.dtype,
-            fix=f"Convert it with .astype('{head._array.dtype}').",
-        )  # fmt: skip
+    got, expected = grad._array.shape, head._array.shape
+    if got != expected:
+        fix = "Pass one of that shape."
+        raise refusal(
+            ShapeError, "head_grads", got, expected, "its head's", fix=fix, op="backward", verb="has one of shape"
+        )
+    got, expected = grad._array.dtype.name, head._array.dtype.name
+    if got != expected:
+        fix = f"Convert it with .astype('{expected}')."
+        raise refusal(
+            DTypeError, "head_grads", got, expected, "its head's", fix=fix, op="backward", verb="has one of dtype"
+        )
     return grad
 
 
