@@ -10,15 +10,15 @@ NAMES = """Context DTypeError FormatError MXNetError ParamError ShapeError Unsup
 __version__ autograd base config context cpu cpu_pinned current_context errors gpu nd ndarray random util"""
 
 ND_NAMES = """Convolution Deconvolution NDArray add arange array concatenate divide empty equal eye from_dlpack
-from_numpy full greater greater_equal lesser lesser_equal linspace load load_frombuffer logical_and logical_or logical_xor maximum
-minimum modulo multiply not_equal ones op power random save subtract to_dlpack_for_read to_dlpack_for_write true_divide
-waitall zeros"""
+from_numpy full greater greater_equal lesser lesser_equal linspace load load_frombuffer logical_and logical_or
+logical_xor maximum minimum modulo multiply not_equal ones op power random save subtract to_dlpack_for_read
+to_dlpack_for_write true_divide waitall zeros"""
 
 NDARRAY_NAMES = """T abs argmax argmin as_in_context as_in_ctx asnumpy asscalar astype attach_grad backward
-broadcast_like broadcast_to ceil clip context copy copyto ctx detach dot dtype exp expand_dims flatten flip floor grad log max
-mean min ndim norm numpy_view one_hot ones_like pad pick prod relu repeat reshape reshape_like round rsqrt shape
-sigmoid sign size slice slice_axis slice_like split sqrt square squeeze storage stype sum swapaxes take tanh tile
-to_dlpack_for_read to_dlpack_for_write transpose wait_to_read writing zeros_like"""
+broadcast_like broadcast_to ceil clip context copy copyto ctx detach dot dtype exp expand_dims flatten flip floor grad
+log max mean min ndim norm numpy_view one_hot ones_like pad pick prod relu repeat reshape reshape_like round rsqrt
+shape sigmoid sign size slice slice_axis slice_like split sqrt square squeeze storage stype sum swapaxes take tanh
+tile to_dlpack_for_read to_dlpack_for_write transpose wait_to_read writing zeros_like"""
 
 
 def test_names() -> None:
