@@ -85,7 +85,9 @@ def _forward(function: Callable[[Array, int], Array], sign: int) -> Callable[...
     def forward(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
         data, *lengths = inputs
         dtype = data.dtype if param.dtype is None else np.dtype(param.dtype)
-        x = sign * working(data, real=True).astype(np.float64 if dtype == np.float64 else None, copy=False)
+        x = sign * working(data, real=True)
+        if dtype == np.float64:
+            x = x.astype(dtype)
         if param.temperature is not None:
             x = x / x.dtype.type(param.temperature)
         counts: Any = True

@@ -154,8 +154,8 @@ def test_pooling_v1_shares_out_among_equal_maxima() -> None:
     [
         ({}, (1, 1, 4, 4), mx.ParamError, "0D pooling not supported"),
         ({"kernel": (2,)}, (1, 1, 4, 4), mx.ShapeError, "Input data should be"),
-        ({"kernel": (2, 2), "stride": (1,)}, (1, 1, 4, 4), mx.ParamError, "stride and kernel should have the same length"),
-        ({"kernel": (2, 2), "pad": (1,)}, (1, 1, 4, 4), mx.ParamError, "pad and kernel should have the same length"),
+        ({"kernel": (2, 2), "stride": (1,)}, (1, 1, 4, 4), mx.ParamError, "should have the same length"),
+        ({"kernel": (2, 2), "pad": (1,)}, (1, 1, 4, 4), mx.ParamError, "pad and kernel should have"),
         ({"kernel": (0, 2)}, (1, 1, 4, 4), mx.ParamError, "must be nonzero"),
         ({"kernel": (2, 2), "stride": (0, 1)}, (1, 1, 4, 4), mx.ParamError, "must be nonzero"),
         ({"kernel": (2, 2), "pad": (-1, 0)}, (1, 1, 4, 4), mx.ParamError, "0 or more"),
