@@ -155,7 +155,8 @@ def create(initializer: Any, *args: Any, **kwargs: Any) -> Initializer:
     Raises: AssertionError, for a name that is not registered; ValueError, for a text that cannot be read.
     """
     if isinstance(initializer, Initializer):
-        assert not (args or kwargs), "initializer is already an instance. Additional arguments are invalid"
+        if args or kwargs:
+            raise AssertionError("initializer is already an instance. Additional arguments are invalid")
         return initializer
     assert isinstance(initializer, str), f"initializer must be of string type, got {initializer!r:.60}"
     if initializer.startswith("["):

@@ -10,13 +10,43 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .functions import load, load_json, maximum, minimum, operator_function, pow, power
+from .functions import (
+    arange,
+    full,
+    hypot,
+    load,
+    load_json,
+    maximum,
+    minimum,
+    ones,
+    operator_function,
+    pow,
+    power,
+    zeros,
+)
 from .symbol import Group, Symbol, Variable
 
 var = Variable
 op = _internal = sys.modules[__name__]  # where MXNet keeps the functions
 
-__all__ = ["Group", "Symbol", "Variable", "load", "load_json", "maximum", "minimum", "op", "pow", "power", "var"]
+__all__ = [
+    "Group",
+    "Symbol",
+    "Variable",
+    "arange",
+    "full",
+    "hypot",
+    "load",
+    "load_json",
+    "maximum",
+    "minimum",
+    "ones",
+    "op",
+    "pow",
+    "power",
+    "var",
+    "zeros",
+]
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

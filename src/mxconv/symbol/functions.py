@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -42,6 +43,47 @@ def load_json(json_str: str) -> Symbol:
     return Symbol(json_file.load_json(json_str))
 
 
+# ---- constants
+
+
+def zeros(shape: Any, dtype: Any = None, **kwargs: Any) -> Symbol:
+    """Zeros of a shape; float32 unless `dtype` says otherwise."""
+    return _constant("_zeros", dtype, kwargs, shape=shape)
+
+
+def ones(shape: Any, dtype: Any = None, **kwargs: Any) -> Symbol:
+    """Ones of a shape, likewise."""
+    return _constant("_ones", dtype, kwargs, shape=shape)
+
+
+def full(shape: Any, val: float, dtype: Any = None, **kwargs: Any) -> Symbol:
+    """One number in a whole shape, likewise."""
+    return _constant("_full", dtype, kwargs, shape=shape, value=float(val))
+
+
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1.0,
+    repeat: int = 1,
+    infer_range: bool = False,
+    name: str | None = None,
+    dtype: Any = None,
+) -> Symbol:
+    """Numbers from `start` up to before `stop` (from 0 up to before `start`, if that is None), each `repeat` times."""
+    parameters = {"start": start, "stop": stop, "step": step, "repeat": repeat, "infer_range": infer_range}
+    return _constant("_arange", dtype, {"name": name}, **parameters)
+
+
+def _constant(op: str, dtype: Any, more: dict[str, Any], **parameters: Any) -> Symbol:
+    function = operator_function(op)
+    assert function is not None, op
+    return function(**parameters, dtype="float32" if dtype is None else dtype, **more)
+
+
+# ---- arithmetic
+
+
 def pow(base: Any, exp: Any) -> Any:
     """base ** exp, for symbols or numbers."""
     return _either(base, exp, "_power", "_powerscalar", "_rpowerscalar", "_rpower_scalar", lambda x, y: x**y)
@@ -60,6 +102,11 @@ def maximum(left: Any, right: Any) -> Any:
 def minimum(left: Any, right: Any) -> Any:
     """The smaller of two, element by element; for symbols of one shape, or numbers."""
     return _either(left, right, "_minimum", "_minimumscalar", "_minimumscalar", "_minimum_scalar", min)
+
+
+def hypot(left: Any, right: Any) -> Any:
+    """sqrt(left**2 + right**2), for symbols of one shape or numbers."""
+    return _either(left, right, "_hypot", "_hypotscalar", "_hypotscalar", "_hypot_scalar", math.hypot)
 
 
 def _either(

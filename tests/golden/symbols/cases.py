@@ -503,6 +503,22 @@ def functions(mx, S):
     )
 
 
+@case({"x": (2, 3)})
+def constants(mx, S):
+    return S.Group(
+        [
+            S.zeros((2, 3)),
+            S.zeros((2, 3), dtype="int32", name="z") + S.Variable("y"),
+            S.ones(3),
+            S.full((2,), 3, dtype="float16"),
+            S.arange(5),
+            S.arange(1, 5, 2, dtype="int32", name="q"),
+            S.hypot(S.Variable("x"), 2),
+            S.hypot(2, S.hypot(S.Variable("x"), S.Variable("x"))),
+        ]
+    )
+
+
 @case({"a": (2, 3), "b": (2, 1)})
 def broadcast(mx, S):
     a, b = S.Variable("a"), S.Variable("b")
