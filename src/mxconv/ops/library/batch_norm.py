@@ -22,6 +22,7 @@ import numpy as np
 
 from ...dtypes import BFLOAT16
 from ...errors import DTypeError, ShapeError
+from ..axes import resolve_axis
 from ..casts import cast_array
 from ..grammar import BOOL, FLOAT, INT, OPTIONAL_FLOAT
 from ..merge import merge_shape, unify_shapes, unify_types
@@ -40,12 +41,9 @@ def _outputs(param: Any) -> tuple[str, ...]:
 
 
 def _channel_axis(param: Any, rank: int) -> int:
-    axis: int = getattr(param, "axis", 1)  # BatchNorm_v1 has none
-    if rank < 2 or not -rank <= axis < rank:
-        why = f"Channel axis out of range: {axis}, data has {rank} axes"
-        fix = "Give data an axis of channels, or name another axis."
-        raise refusal(ShapeError, "axis", axis, f"an axis of data, {rank} or more of which 2", why, fix=fix)
-    return axis % rank
+    if rank < 2:
+        raise refusal(ShapeError, "data", f"{rank} axes", "2 or more", fix="Reshape it to (batch, C).", verb="has")
+    return resolve_axis(getattr(param, "axis", 1), rank)  # BatchNorm_v1 has none
 
 
 def _infer_shape(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ParamError, ShapeError
+from ...errors import ParamError
+from ..axes import resolve_axes
 from ..casts import cast_array
 from ..grammar import FLOAT, OPTIONAL_BOOL, SHAPE, word
 from ..merge import unify_shapes
@@ -30,9 +31,8 @@ def _infer_shape(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tup
     shape = unify_shapes(("data", "output"), (*ins, *outs))
     if param.p > 1:
         raise refusal(ParamError, "p", param.p, "a probability, from 0 to 1", fix="Pass p=0.5, for example.")
-    if shape is not None and any(not -len(shape) <= axis < len(shape) for axis in param.axes or ()):
-        expected = f"axes of data, which has {len(shape)}"
-        raise refusal(ShapeError, "axes", param.axes, expected, "index must be in range", fix="Leave the others out.")
+    if shape is not None:
+        resolve_axes(param.axes or (), len(shape), "axes")
     return [shape], [shape]
 
 

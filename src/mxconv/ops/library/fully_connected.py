@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import ShapeError
+from ..axes import product
 from ..casts import cast_array
 from ..grammar import BOOL, INT
 from ..merge import merge_shape
@@ -42,7 +43,7 @@ def _infer_shape(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tup
     hidden = param.num_hidden
     output = merge_shape("output", outs[0], (*data[:kept], hidden), "(*batch, num_hidden)")
     data = (*output[:-1], *data[kept:])
-    features = None if None in data[kept:] else math.prod(n or 0 for n in data[kept:])
+    features = product(data[kept:])
     because = f"(num_hidden, inputs) because num_hidden={hidden} and data has shape {data}, flatten={param.flatten}"
     fix = "Pass a weight of that shape, or change num_hidden or flatten."
     weight = merge_shape("weight", weight, (hidden, features), because, fix)
@@ -52,10 +53,10 @@ def _infer_shape(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tup
 
 def _forward(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
     data, weight, *bias = map(working, inputs)
-    result = data.reshape(-1, weight.shape[1]) @ weight.T if weight.size else data[..., :0] @ weight.T
+    kept = 1 if param.flatten else data.ndim - 1
+    result = data.reshape(math.prod(data.shape[:kept]), weight.shape[1]) @ weight.T
     for b in bias:
         result += b
-    kept = 1 if param.flatten else data.ndim - 1
     return (cast_array(result.reshape(*data.shape[:kept], param.num_hidden), inputs[0].dtype),)
 
 

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ..axes import product
 from ..casts import cast_array
 from ..grammar import BOOL, FLOAT, word
 from ..merge import merge_shape, unify_shapes
@@ -64,7 +65,7 @@ def _softmax_shapes(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> 
         raise refusal(ShapeError, "data", spell_shape(data), "2 axes or more", fix=fix, verb="has shape")
     axis = _axis(param) % len(data)
     usual = (*data[:axis], *data[axis + 1 :])
-    flat = (data[0], None if None in data[2:] else math.prod(n or 0 for n in data[2:]))
+    flat = (data[0], product(data[2:]))
     forms = [usual, data, *([flat, (data[0], 1, *data[2:])] if param.multi_output else [])]
     if label is None:
         return [data, flat if param.multi_output else usual], [data]

@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError
+from ..axes import resolve_axis
 from ..casts import cast_array
 from ..grammar import INT, OPTIONAL_BOOL, OPTIONAL_FLOAT, word
 from ..merge import merge_shape, unify_shapes, unify_types
-from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
 from .rules import define, working
@@ -49,12 +48,6 @@ def shares_gradient(d: Term, y: Term, axis: int) -> Term:
     return y * (d - (d * y).sum(axis=axis, keepdims=True))
 
 
-def _check_axis(axis: int, shape: Shape) -> None:
-    if shape is not None and not -len(shape) <= axis < len(shape):
-        why = f"axis {axis} exceeds the input dimension of {len(shape)}"
-        raise refusal(ShapeError, "axis", axis, "an axis of data", why, fix="Name another axis, or reshape data.")
-
-
 # ---- softmax, log_softmax, softmin
 
 
@@ -64,10 +57,11 @@ def _inputs(param: Any) -> tuple[str, ...]:
 
 def _infer_shape(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:
     data = unify_shapes(("data", "output"), (ins[0], outs[0]))
-    _check_axis(param.axis, data)
-    if len(ins) == 1 or data is None:
-        return [data, *ins[1:]], [data]
-    axis = param.axis % len(data)
+    if data is None:
+        return list(ins), [data]
+    axis = resolve_axis(param.axis, len(data))
+    if len(ins) == 1:
+        return [data], [data]
     length = merge_shape("length", ins[1], (*data[:axis], *data[axis + 1 :]), "data's shape without the axis")
     return [data, length], [data]
 
@@ -165,7 +159,8 @@ def _activation_axis(param: Any) -> int:
 
 def _activation_shapes(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:
     shape = unify_shapes(("data", "output"), (*ins, *outs))
-    _check_axis(_activation_axis(param), shape)
+    if shape is not None:
+        resolve_axis(_activation_axis(param), len(shape), "mode")
     return [shape], [shape]
 
 

@@ -224,6 +224,8 @@ def test_fully_connected_of_integers_and_of_no_samples() -> None:
 def test_fully_connected_without_inputs_is_its_bias() -> None:
     y = mx.nd.FullyConnected(np.zeros((2, 0)), np.zeros((3, 0)), np.array([1.0, 2, 3]), num_hidden=3)
     assert y.asnumpy().tolist() == [[1, 2, 3]] * 2
+    y = mx.nd.FullyConnected(np.zeros((2, 4, 0)), np.zeros((3, 0)), num_hidden=3, no_bias=True)
+    assert y.asnumpy().tolist() == [[0, 0, 0]] * 2
 
 
 def test_nothing_is_written_to_inputs() -> None:
