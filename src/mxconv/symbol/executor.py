@@ -17,7 +17,7 @@ from ..errors import MXNetError, ParamError, ShapeError
 from ..ndarray.creation import zeros
 from ..ndarray.invoke import run
 from ..ndarray.ndarray import NDArray
-from ..ndarray.recording import Leaf, Origin, Scope
+from ..ndarray.recording import Leaf, Origin, Scope, depends
 from ..ndarray.tape import backward
 from ..ops.refusal import refusal
 from .graph import Node, place, split_variables, topological
@@ -202,7 +202,8 @@ class Executor:
             return
         mode = is_train if self._was_train is None else self._was_train
         heads = self._recorded or self._run(mode, True, None)
-        backward(heads, head_grads, retain_graph=True, train_mode=is_train)
+        pairs = [(head, grad) for head, grad in zip(heads, head_grads, strict=True) if depends(head)]
+        backward(*zip(*pairs, strict=True), retain_graph=True, train_mode=is_train)
 
     def _head_grads(self, out_grads: Any) -> list[NDArray | None]:
         """A gradient for each output, None where none is needed."""
