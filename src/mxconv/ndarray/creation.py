@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..context import Context, host_context
+from ..context import Context
 from ..errors import ParamError
 from ..ops.casts import cast_array
-from .base import Array, array_dtype
+from .base import array_dtype
+from .invoke import note
 from .ndarray import NDArray
 from .shapes import as_shape
 
@@ -26,18 +27,17 @@ def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> N
     imaginary part.
     """
     if isinstance(source_array, NDArray):
-        values: Array = source_array._array
-        target = values.dtype if dtype is None else array_dtype(dtype)
+        target = source_array._array.dtype if dtype is None else array_dtype(dtype)
         context = source_array.context if ctx is None else ctx
-    else:
-        try:
-            values = np.asarray(source_array)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"source_array must be array like object: {error}") from None
-        if values.dtype.kind in "OSUMm":
-            raise TypeError(f"source_array must be array like object, got {source_array!r:.60}")
-        target, context = array_dtype(dtype), host_context(ctx)
-    return NDArray._adopt(cast_array(values, target), context)
+        copy = NDArray._adopt(cast_array(source_array._array, target), context)
+        return note("Cast", {"dtype": target.name}, source_array, copy)
+    try:
+        values = np.asarray(source_array)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"source_array must be array like object: {error}") from None
+    if values.dtype.kind in "OSUMm":
+        raise TypeError(f"source_array must be array like object, got {source_array!r:.60}")
+    return NDArray._adopt(cast_array(values, array_dtype(dtype)), ctx)
 
 
 def empty(shape: Any, ctx: Context | None = None, dtype: Any = None) -> NDArray:

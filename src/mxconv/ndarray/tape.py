@@ -106,7 +106,7 @@ def _nodes(heads: Iterable[Any]) -> list[Node]:
 
 def _lost() -> MXNetError:
     why = "Cannot differentiate node because it is not in a computational graph"
-    fix = "Compute it within autograd.record(); to differentiate the same graph twice, pass retain_graph=True to backward."
+    fix = "Compute it within autograd.record(); to differentiate it twice, pass retain_graph=True to backward."
     got, expected = "an array without a graph, or with one that was freed", "arrays of a graph"
     return refusal(MXNetError, "heads", got, expected, why, fix=fix, op="backward", verb="has")
 

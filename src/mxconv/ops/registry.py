@@ -29,8 +29,8 @@ class Call:
     """What a computation is told beside its parameters and inputs.
 
     training:   whether operators behave as in training (Dropout, BatchNorm).
-    out:        an array of exactly the first output's shape and dtype that may be written and returned as that output;
-                whoever ignores it returns another one.
+    out:        an array that may be written and returned as the first output, by those who check that it has exactly
+                that output's shape and dtype; whoever ignores it returns another one.
     identities: for each input which memory it is and in which state, where that is known; what is derived from such
                 an input (a packed weight) may be kept.
     """
