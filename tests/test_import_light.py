@@ -7,7 +7,8 @@ import sys
 import textwrap
 
 HEAVY = ("typer", "rich", "click", "PIL", "matplotlib", "torch", "onnx", "onnxruntime", "dask",
-         "filelock", "platformdirs", "mxconv.cli", "mxconv.plots", "mxconv.interop", "mxconv.testing")  # fmt: skip
+         "filelock", "platformdirs", "mxconv.cli", "mxconv.plots", "mxconv.symbol", "mxconv.ops.library", "mxconv.init",
+         "mxconv.name", "mxconv.attribute", "mxconv.model", "mxconv.viz", "mxconv.interop", "mxconv.testing")  # fmt: skip
 
 
 def run(code: str) -> str:
@@ -20,6 +21,21 @@ def test_import_loads_nothing_heavy() -> None:
     loaded = run("import sys, mxconv; print(*sys.modules)").split()
     assert "llvmlite.binding" in loaded
     assert not [name for name in HEAVY if name in loaded]
+
+
+def test_modules_are_there_on_first_use() -> None:
+    loaded = run("""
+        import sys, mxconv as mx
+        print(mx.sym.Variable("x").name, "mxconv.ops.library" in sys.modules)
+        print(mx.name.NameManager, mx.init.Mixed, mx.AttrScope)
+        assert "symbol" in dir(mx)
+        try:
+            mx.no_such_module
+        except AttributeError as error:
+            print(error)
+    """)
+    assert loaded.startswith("x False\n<class 'mxconv.name.NameManager'> <class 'mxconv.init.Mixed'>")
+    assert "module 'mxconv' has no attribute 'no_such_module'" in loaded
 
 
 def test_import_starts_nothing() -> None:

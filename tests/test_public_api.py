@@ -6,8 +6,15 @@ import inspect
 
 import mxconv as mx
 
-NAMES = """Context DTypeError FormatError MXNetError ParamError ShapeError UnsupportedError WorkspaceError
-__version__ autograd base config context cpu cpu_pinned current_context errors gpu nd ndarray random util"""
+NAMES = """AttrScope Context DTypeError FormatError MXNetError ParamError ShapeError UnsupportedError WorkspaceError
+__version__ attribute autograd base config context cpu cpu_pinned current_context errors executor gpu init initializer
+model name nd ndarray random sym symbol util viz"""
+
+SYM_NAMES = """Group Symbol Variable arange full hypot load load_json maximum minimum ones op pow power var zeros"""
+
+SYMBOL_NAMES = """astype attr attr_dict bind debug_str entries eval expand_dims flatten get_children get_internals
+infer_shape infer_shape_partial infer_type infer_type_partial list_arguments list_attr list_auxiliary_states
+list_inputs list_outputs name save simple_bind squeeze tojson"""
 
 ND_NAMES = """Convolution Deconvolution NDArray add arange array concatenate divide empty equal eye from_dlpack
 from_numpy full greater greater_equal lesser lesser_equal linspace load load_frombuffer logical_and logical_or
@@ -25,10 +32,15 @@ def test_names() -> None:
     assert set(mx.__all__) == set(NAMES.split())
     assert set(mx.nd.__all__) == set(ND_NAMES.split())
     assert {name for name in dir(mx.nd.NDArray) if not name.startswith("_")} == set(NDARRAY_NAMES.split())
-    for module in (mx, mx.nd):
+    assert set(mx.sym.__all__) == set(SYM_NAMES.split())
+    assert {name for name in dir(mx.sym.Symbol) if not name.startswith("_")} == set(SYMBOL_NAMES.split())
+    for module in (mx, mx.nd, mx.sym):
         for name in module.__all__:
             assert hasattr(module, name)
     assert mx.nd is mx.ndarray
+    assert mx.sym is mx.symbol
+    assert mx.init is mx.initializer
+    assert mx.symbol.executor is mx.executor
     assert not hasattr(mx, "llvmlite")
 
 
@@ -49,5 +61,7 @@ def test_errors_are_caught_by_old_clauses() -> None:
 def test_every_public_thing_is_documented() -> None:
     things = [getattr(mx.nd, name) for name in mx.nd.__all__] + [getattr(mx, name) for name in mx.__all__[:8]]
     things += [getattr(mx.nd.NDArray, name) for name in NDARRAY_NAMES.split()]
+    things += [getattr(mx.sym, name) for name in mx.sym.__all__]
+    things += [getattr(mx.sym.Symbol, name) for name in SYMBOL_NAMES.split() if name != "entries"]
     undocumented = [thing for thing in things if not inspect.getdoc(thing)]
     assert not undocumented
