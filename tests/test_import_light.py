@@ -8,7 +8,8 @@ import textwrap
 
 HEAVY = ("typer", "rich", "click", "PIL", "matplotlib", "torch", "onnx", "onnxruntime", "dask",
          "filelock", "platformdirs", "mxconv.cli", "mxconv.plots", "mxconv.symbol", "mxconv.ops.library", "mxconv.init",
-         "mxconv.name", "mxconv.attribute", "mxconv.model", "mxconv.viz", "mxconv.interop", "mxconv.testing")  # fmt: skip
+         "mxconv.name", "mxconv.attribute", "mxconv.model", "mxconv.viz", "mxconv.interop",
+         "mxconv.testing")  # fmt: skip
 
 
 def run(code: str) -> str:
