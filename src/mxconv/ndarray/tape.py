@@ -44,21 +44,20 @@ def gradients(
     order = _nodes(heads)
     reached = set(order)
     targets = [_target(place, variable, reached) for place, variable in enumerate(variables, 1)]
-    found = _sweep(order, heads, head_grads, targets, create_graph, train_mode)
-    taken = {id(one._storage) for one in head_grads or () if one is not None}
-    taken.update(id(one._storage) for node in order for one in (*node.inputs, *node.outputs))
+    taken = {one._storage for one in head_grads or () if one is not None}
+    taken.update(one._storage for node in order for one in (*node.inputs, *node.outputs))
+    retain = create_graph if retain_graph is None else retain_graph
+    found = _sweep(order, heads, head_grads, targets, create_graph=create_graph, retain=retain, train_mode=train_mode)
     results = []
     with Scope(create_graph, train_mode):
         for variable, target in zip(variables, targets, strict=True):
             grad = found.get(target)
             if grad is None:
                 grad = _zeros(variable)
-            elif id(grad._storage) in taken:  # somebody else's memory
+            elif grad._storage in taken:  # somebody else's memory
                 (grad,) = invoke("_copy", [grad], {})
-            taken.add(id(grad._storage))
+            taken.add(grad._storage)
             results.append(grad)
-    if not (create_graph if retain_graph is None else retain_graph):
-        _free(order)
     return results
 
 
@@ -76,11 +75,10 @@ def backward(
         fix = "Call x.attach_grad() on the arrays whose gradients you want, before recording."
         got, expected = "nothing with attach_grad()", "one variable at least"
         raise refusal(MXNetError, "heads", got, expected, why, fix=fix, op="backward", verb="came from")
-    found = _sweep(order, heads, head_grads, [Origin(leaf, 0) for leaf in leaves], False, train_mode)
-    for leaf in leaves:
-        _deliver(leaf, found.get(Origin(leaf, 0)))
-    if not retain_graph:
-        _free(order)
+    targets = [Origin(leaf, 0) for leaf in leaves]
+    found = _sweep(order, heads, head_grads, targets, create_graph=False, retain=retain_graph, train_mode=train_mode)
+    for leaf, target in zip(leaves, targets, strict=True):
+        _deliver(leaf, found.get(target))
 
 
 def _nodes(heads: Iterable[Any]) -> list[Node]:
@@ -130,10 +128,12 @@ def _sweep(
     heads: Sequence[Any],
     head_grads: Sequence[Any] | None,
     targets: Iterable[Origin],
+    *,
     create_graph: bool,
+    retain: bool,
     train_mode: bool,
 ) -> dict[Origin, Any]:
-    """The gradients of the targets that are not zero everywhere."""
+    """The gradients of the targets that are not zero everywhere; nodes are freed as they are done, unless `retain`."""
     kept = set(targets)
     wanted = {target.node for target in kept}  # and all nodes that lead from them to the heads
     for node in order:
@@ -147,6 +147,8 @@ def _sweep(
             needs = [one._origin is not None and one._origin.node in wanted for one in node.inputs]
             if node in wanted and any(needs):
                 _step(node, needs, arrived, kept)
+            if not retain:
+                node.free()
         return {target: _total(arrived[target]) for target in kept if target in arrived}
 
 
@@ -221,8 +223,3 @@ def _deliver(leaf: Leaf, grad: Any) -> None:
             memory[...] = 0 if grad is None else grad._array
         elif grad is not None:
             memory[...] = memory + grad._array
-
-
-def _free(order: Iterable[Node]) -> None:
-    for node in order:
-        node.free()

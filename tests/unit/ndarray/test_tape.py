@@ -284,6 +284,28 @@ def test_backward_frees_activations_while_the_head_lives() -> None:
 
 
 @pytest.mark.usefixtures("no_collector")
+def test_memory_goes_as_backward_goes() -> None:
+    """Each node is freed before the one below it is differentiated."""
+    alive: list[list[bool]] = []
+    refs: list[weakref.ref[Any]] = []
+
+    def gradient(step: Step[Any]) -> list[Any]:
+        alive.append([ref() is not None for ref in refs])
+        return list(step.out_grads)
+
+    x = variable(1, 2)
+    with autograd.record():
+        y = x
+        for _ in range(3):
+            (y,) = invoke(operator("look", gradient=gradient), [y], {})
+            refs.append(weakref.ref(y.storage))
+        head = apply("_copy", y)
+        del y
+    head.backward()
+    assert alive == [[True, True, True], [True, True, False], [True, False, False]]
+
+
+@pytest.mark.usefixtures("no_collector")
 def test_deep_graphs() -> None:
     lookup("exp")
     x = variable(1, 2)
