@@ -273,6 +273,23 @@ def test_ignored_labels() -> None:
     assert x.grad.asnumpy().tolist() == [[-0.25, 0.25], [0, 0], [0.25, -0.25]]
 
 
+@pytest.mark.parametrize("rank", [2, 3, 4])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmaxes_go_along_the_last_axis_in_every_rank(rank: int, dtype: str) -> None:
+    shape = (2, 3, 5, 4)[-rank:]
+    x = mx.nd.array(rng().normal(size=shape), dtype=dtype)
+    label = rng().integers(0, 4, shape[:-1])
+    y = mx.nd.SoftmaxActivation(x)
+    np.testing.assert_allclose(y.asnumpy().sum(-1), 1, rtol=1e-6)
+    x.attach_grad()
+    for train_mode in (False, True):
+        with mx.autograd.record(train_mode=train_mode):
+            p = mx.nd.SoftmaxOutput(x, mx.nd.array(label, dtype=dtype))
+        p.backward()
+        np.testing.assert_array_equal(p.asnumpy(), y.asnumpy())
+        np.testing.assert_allclose(x.grad.asnumpy(), y.asnumpy() - np.eye(4)[label], atol=1e-6)
+
+
 def test_convolution_v1_is_convolution() -> None:
     x, w = rng().normal(size=(1, 2, 5, 5)), rng().normal(size=(3, 2, 3, 3))
     attrs = {"kernel": (3, 3), "num_filter": 3, "no_bias": True}
