@@ -25,7 +25,7 @@ if not AVAILABLE:
 
 from properties.gradient_problems import KINDS, LAYOUTS, OPS, check, make_problem
 
-BATCH = 400
+BATCH = 250
 SLOW_BATCHES = 20
 TRAITS = (
     *OPS,
@@ -35,7 +35,7 @@ TRAITS = (
     *(f"{name} {step}" for name in ("stride", "dilate") for step in (1, 2, 3)),
     *("stride and dilation", "negative pad", "unequal pads", "adj", "target on all axes", "target on some axes"),
 )
-LEAST = 8
+LEAST = 5
 
 Attributes = Mapping[str, str]
 Gradients = Callable[[str, str, Step[Any], Attributes], list[Any]]

@@ -21,7 +21,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 from .. import geometry
 from ..dtypes import DTYPES, DType, lookup
@@ -115,9 +115,7 @@ def _forward(direction: Direction, param: Any, inputs: Sequence[Array], call: Ca
     op = _name(direction)
     dtype = uniform_dtype(op, ROLES[direction][:2], [a.dtype for a in inputs])
     _, (shape,) = _infer_shape(direction, param, [a.shape for a in inputs], [None])
-    assert shape is not None
-    known = tuple(n for n in shape if n is not None)
-    return _compute(direction, op, param, param.pad, dtype, known, inputs, call)
+    return _compute(direction, op, param, param.pad, dtype, cast("tuple[int, ...]", shape), inputs, call)
 
 
 def _gradient(direction: Direction, step: Step[Any]) -> list[Any]:
