@@ -30,7 +30,7 @@ def resolve_shape(shape: Sequence[Extent], codes: Sequence[int], reverse: bool =
     def refuse(why: str) -> ShapeError:
         expected = f"{product(shape) or '?'} elements"
         fix = "Codes: 0 copies an axis, -1 infers one, -2 copies the rest, -3 merges, -4 a b splits."
-        text = f"cannot reshape {spell_shape(tuple(shape))} into {tuple(codes)}: {why}"
+        text = f"cannot reshape {spell_shape(tuple(shape))} into shape {tuple(codes)}, expected {expected}: {why}"
         return ShapeError(text, argument="shape", got=tuple(codes), expected=expected, fix=fix)
 
     groups: list[tuple[int, ...]] = []  # one code each, or (-4, a, b)

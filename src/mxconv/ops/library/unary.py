@@ -41,8 +41,14 @@ def by_formula(formula: Formula) -> Gradient:
 
 
 def round_away(x: Array) -> Array:
-    """The nearest whole numbers, halves away from zero (NumPy and `rint` go to even)."""
+    """The nearest whole numbers, halves away from zero (NumPy goes to even)."""
     return np.asarray(np.where(np.abs(x - np.trunc(x)) == 0.5, np.trunc(x) + np.sign(x), np.rint(x)))
+
+
+def _round_down(x: Array) -> Array:
+    """The nearest whole numbers, halves to the lower one."""
+    below = np.floor(x)
+    return np.asarray(np.where(x - below > 0.5, np.ceil(x), below))
 
 
 def _sigmoid(x: Array) -> Any:
@@ -93,9 +99,9 @@ EXACT: dict[str, tuple[Function, Formula, str]] = {
     "relu": (lambda x: np.maximum(x, x.dtype.type(0)), lambda d, x, y: d * (y > 0), "max(x, 0)."),
 }
 FLAT: dict[str, tuple[Function, str]] = {
-    "sign": (np.sign, "-1, 0 or 1."),
+    "sign": (lambda x: np.where(x == x, np.sign(x), 0), "-1, 0 or 1; 0 for nan."),
     "round": (round_away, "The nearest whole numbers, halves away from zero."),
-    "rint": (np.rint, "The nearest whole numbers, halves to even."),
+    "rint": (_round_down, "The nearest whole numbers, halves to the lower one."),
     "ceil": (np.ceil, "The next whole numbers above."),
     "floor": (np.floor, "The next whole numbers below."),
     "trunc": (np.trunc, "Whole numbers, cut towards zero."),
