@@ -82,10 +82,13 @@ class Node:
             return (self.name,)
         return tuple(f"{self.name}_{name}" for name in self.op.output_names(self.param))
 
+    def count_outputs(self) -> int:
+        """How many outputs are visible."""
+        return 1 if self.op is None else len(self.op.output_names(self.param))
+
     def entries(self) -> tuple[Entry, ...]:
         """Every visible output."""
-        count = 1 if self.op is None else len(self.op.output_names(self.param))
-        return tuple(Entry(self, index) for index in range(count))
+        return tuple(Entry(self, index) for index in range(self.count_outputs()))
 
 
 class Entry(NamedTuple):

@@ -154,7 +154,7 @@ def load_json(text: str) -> Heads:
     for node in nodes:
         at_node(node, nodes, _check_node)
     for entry in (*heads, *(entry for node in nodes for entry in node.inputs)):
-        count = len(entry.node.entries())
+        count = entry.node.count_outputs()
         if entry.index >= count:
             raise _damaged(f"output {entry.index} of node {entry.node.name!r} is referred to", f"0 to {count - 1}")
     return heads
