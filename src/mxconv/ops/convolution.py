@@ -39,5 +39,6 @@ register(
         infer_type=infer_types,
         forward=partial(compute_layer, "forward"),
         gradient=partial(layer_gradient, "forward"),
+        aliases=("_npx_convolution",),
     )
 )

@@ -44,5 +44,6 @@ register(
         infer_type=infer_types,
         forward=partial(compute_layer, "backward_data"),
         gradient=partial(layer_gradient, "backward_data"),
+        aliases=("_npx_deconvolution",),
     )
 )
