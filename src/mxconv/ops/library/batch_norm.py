@@ -23,14 +23,13 @@ import numpy as np
 from ...dtypes import BFLOAT16
 from ...errors import DTypeError, ShapeError
 from ..axes import resolve_axis
-from ..casts import cast_array
 from ..grammar import BOOL, FLOAT, INT, OPTIONAL_FLOAT
 from ..merge import merge_shape, unify_shapes, unify_types
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
 from .moments import beside, like, mean_and_variance, normalize, normalize_gradient, wide
-from .rules import define, named, working
+from .rules import define, named, rounded, working
 from .terms import Term
 
 INPUTS = ("data", "gamma", "beta", "moving_mean", "moving_var")
@@ -85,7 +84,7 @@ def _forward(param: Any, inputs: Sequence[Array], call: Call) -> list[Array]:
     factor = (inverse if param.fix_gamma else inverse * gamma).astype(own).reshape(shape)
     result = (x - mean.astype(own).reshape(shape)) * factor + beta.reshape(shape)
     extra = (mean, inverse, variance) if is_trained else (mean, inverse)
-    return [cast_array(result, inputs[0].dtype), *(one.astype(own) for one in extra)]
+    return [rounded(result, inputs[0].dtype), *(one.astype(own) for one in extra)]
 
 
 def _gradient(step: Step[Any]) -> list[Any]:

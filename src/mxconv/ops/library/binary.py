@@ -21,13 +21,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ...errors import ShapeError
-from ..casts import cast_array, cast_scalar
+from ..casts import cast_scalar
 from ..grammar import BOOL, SCALAR
 from ..merge import merge_shape, unify_types
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Gradient, InferShape, Shape, Step
 from ..signature import Field
-from .rules import define, each, no_such_type, working
+from .rules import define, each, no_such_type, rounded, working
 from .terms import Term
 
 Operand: TypeAlias = "Term | float"
@@ -166,7 +166,7 @@ def infer_broadcast(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> 
 
 def _computed(binary: Binary, x: Any, y: Any, dtype: np.dtype[Any]) -> tuple[Array]:
     result = np.asarray(binary.function(x, y))
-    return (result if result.dtype == dtype else cast_array(result, dtype),)
+    return (rounded(result, dtype),)
 
 
 def _of_arrays(binary: Binary) -> Callable[[Any, Sequence[Array], Call], tuple[Array]]:

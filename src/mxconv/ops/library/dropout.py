@@ -17,14 +17,13 @@ import numpy as np
 
 from ...errors import ParamError
 from ..axes import resolve_axes
-from ..casts import cast_array
 from ..grammar import FLOAT, OPTIONAL_BOOL, SHAPE, word
 from ..merge import unify_shapes
 from ..randomness import generator
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, working
+from .rules import define, rounded, working
 
 
 def _infer_shape(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:
@@ -47,7 +46,7 @@ def _forward(param: Any, inputs: Sequence[Array], call: Call) -> list[Array]:
     x = working(data, real=True)
     is_kept = generator().random(shape, np.float32) >= param.p
     factor = (is_kept / (1 - param.p) if param.p < 1 else np.zeros(shape)).astype(x.dtype)
-    return [cast_array(x * factor, data.dtype), cast_array(factor, data.dtype)]
+    return [rounded(x * factor, data.dtype), rounded(factor, data.dtype)]
 
 
 def _gradient(step: Step[Any]) -> list[Any]:

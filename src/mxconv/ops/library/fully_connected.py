@@ -17,13 +17,12 @@ from typing import Any
 
 from ...errors import ShapeError
 from ..axes import product
-from ..casts import cast_array
 from ..grammar import BOOL, INT
 from ..merge import merge_shape
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, each, working
+from .rules import define, each, rounded, working
 
 
 def _inputs(param: Any) -> tuple[str, ...]:
@@ -57,7 +56,7 @@ def _forward(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
     result = data.reshape(math.prod(data.shape[:kept]), weight.shape[1]) @ weight.T
     for b in bias:
         result += b
-    return (cast_array(result.reshape(*data.shape[:kept], param.num_hidden), inputs[0].dtype),)
+    return (rounded(result.reshape(*data.shape[:kept], param.num_hidden), inputs[0].dtype),)
 
 
 def _gradient(step: Step[Any]) -> list[Any]:

@@ -13,13 +13,12 @@ import numpy as np
 
 from ...errors import ShapeError
 from ..axes import Extent, resolve_axis
-from ..casts import cast_array
 from ..grammar import BOOL, INT
 from ..merge import merge_shape, unify_shapes
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, working
+from .rules import define, rounded, working
 
 COUNT = Field(INT, least=1, example="2")
 
@@ -180,7 +179,7 @@ define(
 
 def _add_n(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
     total = reduce(np.add, [working(x) for x in arrays])
-    return (cast_array(total, arrays[0].dtype),)
+    return (rounded(total, arrays[0].dtype),)
 
 
 define(

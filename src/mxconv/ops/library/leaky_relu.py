@@ -23,14 +23,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
-from ..casts import cast_array
 from ..grammar import FLOAT, word
 from ..merge import unify_shapes
 from ..randomness import generator
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, working
+from .rules import define, rounded, working
 from .terms import Term
 from .unary import REAL
 
@@ -97,7 +96,7 @@ def _forward(param: Any, inputs: Sequence[Array], call: Call) -> list[Array]:
         results = [_two_slopes(x, r), r]
     else:
         results = [FUNCTIONS[param.act_type](param, x)]
-    return [cast_array(np.asarray(one), inputs[0].dtype) for one in results]
+    return [rounded(np.asarray(one), inputs[0].dtype) for one in results]
 
 
 def _gradient(step: Step[Any]) -> list[Any]:

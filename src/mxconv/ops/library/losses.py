@@ -34,13 +34,12 @@ import numpy as np
 
 from ...errors import ShapeError
 from ..axes import product
-from ..casts import cast_array
 from ..grammar import BOOL, FLOAT, word
 from ..merge import merge_shape, unify_shapes
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, elementwise, known, working
+from .rules import define, elementwise, known, rounded, working
 from .softmax import log_shares, shares
 from .terms import Term
 from .unary import REAL
@@ -79,13 +78,13 @@ def _softmax_shapes(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> 
 
 
 def _softmax(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
-    return (cast_array(shares(working(inputs[0], real=True), _axis(param)), inputs[0].dtype),)
+    return (rounded(shares(working(inputs[0], real=True), _axis(param)), inputs[0].dtype),)
 
 
 def _softmax_backward(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
     p, label = map(working, inputs)
     if p.shape == label.shape:
-        return (cast_array((p - label) * p.dtype.type(param.grad_scale), inputs[0].dtype),)
+        return (rounded((p - label) * p.dtype.type(param.grad_scale), inputs[0].dtype),)
     axis = _axis(param) % p.ndim
     labels = np.trunc(np.expand_dims(label.reshape(*p.shape[:axis], *p.shape[axis + 1 :]), axis))
     classes = p.shape[axis]
@@ -100,7 +99,7 @@ def _softmax_backward(param: Any, inputs: Sequence[Array], call: Call) -> tuple[
     result = (p - target) * p.dtype.type(param.grad_scale / norm)
     if param.use_ignore:
         result = np.where(labels == math.trunc(param.ignore_label), 0, result)
-    return (cast_array(result, inputs[0].dtype),)
+    return (rounded(result, inputs[0].dtype),)
 
 
 def _softmax_gradient(step: Step[Any]) -> list[Any]:
@@ -159,7 +158,7 @@ def _entropy(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
     x, label = (working(one, real=True) for one in inputs)
     logs = log_shares(x, 1)
     places = np.clip(label.astype(np.int64), 0, x.shape[1] - 1)
-    return (cast_array(-logs[np.arange(len(x)), places].sum(keepdims=True), inputs[0].dtype),)
+    return (rounded(-logs[np.arange(len(x)), places].sum(keepdims=True), inputs[0].dtype),)
 
 
 def _entropy_gradient(step: Step[Any]) -> list[Any]:

@@ -12,13 +12,12 @@ import numpy as np
 
 from ...errors import DTypeError, ShapeError
 from ..axes import Extent
-from ..casts import cast_array
 from ..grammar import BOOL, word
 from ..merge import merge_shape
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, each, working
+from .rules import define, each, rounded, working
 
 Known = tuple[Extent, ...]
 PAIR = ("lhs", "rhs")
@@ -90,7 +89,7 @@ def _infer_dot(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple
 def _dot(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
     lhs, rhs = _sums(*arrays)
     result = np.tensordot(lhs, rhs, _dot_axes(param, lhs.ndim, rhs.ndim))
-    return (cast_array(result if result.ndim else result.reshape(1), arrays[0].dtype),)
+    return (rounded(result if result.ndim else result.reshape(1), arrays[0].dtype),)
 
 
 def _dot_gradient(step: Step[Any]) -> list[Any]:
@@ -148,7 +147,7 @@ def _batch_dot(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
     lhs, rhs = _sums(*arrays)
     a = lhs.swapaxes(-1, -2) if param.transpose_a else lhs
     b = rhs.swapaxes(-1, -2) if param.transpose_b else rhs
-    return (cast_array(np.matmul(a, b), arrays[0].dtype),)
+    return (rounded(np.matmul(a, b), arrays[0].dtype),)
 
 
 def _batch_dot_gradient(step: Step[Any]) -> list[Any]:

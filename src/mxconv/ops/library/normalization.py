@@ -21,14 +21,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
-from ..casts import cast_array
 from ..grammar import FLOAT, UINT, word
 from ..merge import merge_shape, unify_shapes
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, InferShape, Shape, Step
 from ..signature import Field
 from .moments import beside, like, mean_and_variance, normalize, normalize_gradient, wide
-from .rules import define, elementwise, working
+from .rules import define, elementwise, rounded, working
 from .terms import Term
 from .windows import Windows, fold
 
@@ -155,7 +154,7 @@ def _instance_norm(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Arr
     shape = beside(x.ndim, 1)
     factor = gamma.reshape(shape) / np.sqrt(variance + param.eps)
     result = (x - mean.astype(x.dtype)) * factor.astype(x.dtype) + beta.reshape(shape)
-    return (cast_array(result, inputs[0].dtype),)
+    return (rounded(result, inputs[0].dtype),)
 
 
 def _instance_gradient(step: Step[Any]) -> list[Any]:

@@ -12,13 +12,13 @@ import numpy as np
 
 from ...errors import ParamError, ShapeError
 from ..axes import Extent
-from ..casts import cast_array, cast_scalar
+from ..casts import cast_scalar
 from ..grammar import SCALAR, SHAPE, word
 from ..merge import merge_shape
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, working
+from .rules import define, rounded, working
 
 
 def _pairs(param: Any, shape: Sequence[Extent]) -> list[tuple[int, int]]:
@@ -73,7 +73,7 @@ def _pad_back(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
         places: tuple[Any, ...] = (*[slice(None)] * axis, origin)
         np.add.at(sums, places, total)
         total = sums
-    return (cast_array(total, arrays[0].dtype),)
+    return (rounded(total, arrays[0].dtype),)
 
 
 def _infer_back(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:

@@ -27,14 +27,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import ParamError, ShapeError
-from ..casts import cast_array
 from ..grammar import BOOL, LAYOUT, OPTIONAL_BOOL, OPTIONAL_INT, SHAPE, word
 from ..layouts import resolve_layout
 from ..merge import merge_shape
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, working
+from .rules import define, rounded, working
 from .terms import Term
 from .windows import Windows, fold, pick, spread, spread_to_maxima
 
@@ -202,7 +201,7 @@ class Pool:
                 result = result / self._divisor(param, axes, x.ndim).astype(result.dtype)
             elif kind == "lp":
                 result = result ** (1 / param.p_value)
-        return (cast_array(result, inputs[0].dtype),)
+        return (rounded(result, inputs[0].dtype),)
 
     def backward(self, param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
         """The gradient of data, for that of the result; of avg, sum and max."""
@@ -221,7 +220,7 @@ class Pool:
                 grad = grad / self._divisor(param, axes, x.ndim).astype(grad.dtype)
             for windows, size in axes:
                 grad = spread(grad, windows, size)
-        return (cast_array(grad, inputs[0].dtype),)
+        return (rounded(grad, inputs[0].dtype),)
 
     def pick(self, param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
         """The values of the first input where the second has the maxima of its windows."""
@@ -232,7 +231,7 @@ class Pool:
         stages = self._maxima(padded, inner)
         for (windows, _), before, after in zip(inner, stages, stages[1:], strict=False):
             values = pick(values, before, after, windows, self.is_old)
-        return (cast_array(values, inputs[0].dtype),)
+        return (rounded(values, inputs[0].dtype),)
 
     # ---- gradients
 

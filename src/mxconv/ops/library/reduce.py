@@ -17,13 +17,12 @@ import numpy as np
 
 from ...errors import DTypeError, ParamError, ShapeError
 from ..axes import resolve_axes
-from ..casts import cast_array
 from ..grammar import AXES, BOOL, INT, OPTIONAL_INT, dtype_word
 from ..merge import merge_shape, unify_types
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, type_of_first, working
+from .rules import define, rounded, type_of_first, working
 from .terms import Term
 from .unary import flat
 
@@ -82,7 +81,7 @@ def _define(name: str, function: Function, formula: Formula, *, real: bool = Fal
         data = arrays[0]
         dtype = getattr(param, "out_dtype", None) or data.dtype
         result = _reduced(param, working(data, real=real), function, reduced_axes(param, data.ndim))
-        return (result if result.dtype == dtype else cast_array(result, dtype),)
+        return (rounded(result, dtype),)
 
     def gradient(step: Step[Any]) -> list[Any]:
         data, result = step.inputs[0], step.outputs[0]

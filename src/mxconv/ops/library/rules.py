@@ -70,6 +70,11 @@ def working(array: Array, *, real: bool = False) -> Array:
     return array
 
 
+def rounded(result: Array, dtype: np.dtype[Any]) -> Array:
+    """What was computed, in the type that it is wanted in; the array itself if it has that type."""
+    return result if result.dtype == dtype else cast_array(result, dtype)
+
+
 def define(
     name: str,
     forward: Forward,
@@ -143,7 +148,7 @@ def elementwise(
             result = np.asarray(function(param, *(working(x, real=real) for x in arrays)))
         except TypeError:  # NumPy's way to say that it has no such function for the type
             raise no_such_type("data", dtype) from None
-        return (result if result.dtype == dtype else cast_array(result, dtype),)
+        return (rounded(result, dtype),)
 
     return define(name, forward, gradient=gradient, **others)
 

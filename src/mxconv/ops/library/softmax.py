@@ -22,12 +22,11 @@ from typing import Any
 import numpy as np
 
 from ..axes import resolve_axis
-from ..casts import cast_array
 from ..grammar import INT, OPTIONAL_BOOL, OPTIONAL_FLOAT, word
 from ..merge import merge_shape, unify_shapes, unify_types
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, working
+from .rules import define, rounded, working
 from .terms import Term
 
 
@@ -89,7 +88,7 @@ def _forward(function: Callable[[Array, int], Array], sign: int) -> Callable[...
             places = np.arange(x.shape[param.axis]).reshape(-1, *(1,) * (x.ndim - 1 - param.axis % x.ndim))
             counts = places < np.expand_dims(length, param.axis)
         result = function(np.where(counts, x, -np.inf), param.axis)
-        return (cast_array(np.where(counts, result, 0), dtype),)
+        return (rounded(np.where(counts, result, 0), dtype),)
 
     return forward
 
@@ -165,7 +164,7 @@ def _activation_shapes(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) 
 
 
 def _activation(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
-    return (cast_array(shares(working(inputs[0], real=True), _activation_axis(param)), inputs[0].dtype),)
+    return (rounded(shares(working(inputs[0], real=True), _activation_axis(param)), inputs[0].dtype),)
 
 
 def _activation_gradient(step: Step[Any]) -> list[Any]:

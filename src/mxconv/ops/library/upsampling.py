@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
-from ..casts import cast_array
 from ..grammar import INT, ULONG, word
 from ..merge import merge_shape, unify_types
 from ..refusal import refusal, spell_shape
 from ..registry import OPERATORS, Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, working
+from .rules import define, rounded, working
 
 Shapes = tuple[list[Shape], list[Shape]]
 
@@ -116,7 +115,7 @@ def _forward(param: Any, inputs: Sequence[Array], call: Call) -> Sequence[Array]
             x = x.repeat(scale, axis)
         parts.append(x)
     result = sum(parts[1:], parts[0]) if param.multi_input_mode == "sum" else np.concatenate(parts, 1)
-    return (cast_array(result, inputs[0].dtype),)
+    return (rounded(result, inputs[0].dtype),)
 
 
 def _gradient(step: Step[Any]) -> Sequence[Any]:
