@@ -1,6 +1,7 @@
 """MXNet's recorded answers once more, through an executor of a graph that went through JSON; and LeNet's first losses.
 
-`lenet_losses.json` holds the first 50 losses of examples/lenet.py under MXNet 1.9.1, for three seeds.
+`executors.npz` holds random graphs and what MXNet 1.9.1 made of them: see make_executors.py. `lenet_losses.json` holds
+the first 50 losses of examples/lenet.py under MXNet 1.9.1, for three seeds.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ import numpy as np
 import pytest
 
 import mxconv as mx
+from golden.make_executors import train
 from golden.test_mxnet import ARRAYS, CASES, check, inputs_of, parameters
 
 LENET = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "lenet.py"))
 LOSSES = json.loads(Path(__file__).with_name("lenet_losses.json").read_text())["losses"]
+
+with np.load(Path(__file__).with_name("executors.npz")) as recorded:
+    TRAINED = {name: recorded[name] for name in recorded.files}
+GRAPHS: list[dict[str, Any]] = json.loads(bytes(TRAINED["meta"]))
 
 
 def bound(case: dict[str, Any], grad_req: str = "write") -> Any:
@@ -52,6 +58,24 @@ def test_gradients_are_added(case: dict[str, Any]) -> None:
         executor.backward(head)
     for name, grad in executor.grad_dict.items():
         np.testing.assert_array_equal(grad.asnumpy(), 2 * ARRAYS[f"{case['id']}/grad_{name}"] + 1)
+
+
+@pytest.mark.parametrize("seed", range(len(GRAPHS)))
+def test_a_random_graph_is_trained(seed: int) -> None:
+    graph = GRAPHS[seed]
+    found = train(mx, mx.sym.load_json(graph["json"]), graph["grad_req"], seed)
+    expected = {name.partition("/")[2]: a for name, a in TRAINED.items() if name.startswith(f"{seed}/")}
+    assert sorted(found) == sorted(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-5 * max(1, np.abs(array).max()), err_msg=name)
+
+
+def test_the_random_graphs_hold_something_of_everything() -> None:
+    ops = {node["op"] for graph in GRAPHS for node in json.loads(graph["json"])["nodes"]}
+    assert {"Convolution", "Deconvolution", "BatchNorm", "SoftmaxOutput", "MakeLoss", "BlockGrad"} < ops
+    assert {word for graph in GRAPHS for word in graph["grad_req"].values()} == {"write", "add", "null"}
+    assert {len(json.loads(graph["json"])["heads"]) for graph in GRAPHS} == {1, 2, 3}
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
