@@ -12,7 +12,7 @@ from .. import dtypes
 from ..attribute import AttrScope, stored_key
 from ..errors import ParamError
 from ..name import NameManager
-from ..ndarray.generated import all_inputs
+from ..ops.faces import all_inputs
 from ..ops.grammar import Null, attr_text
 from ..ops.refusal import refusal
 from ..ops.registry import OpSpec

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from ..files import PathName
+from ..ops.faces import dress
 from ..ops.registry import lookup
 from . import json_file
 from .arithmetic import is_number, with_scalar, with_symbol
@@ -25,9 +26,15 @@ def operator_function(name: str) -> Callable[..., Symbol] | None:
     def function(*args: Any, **kwargs: Any) -> Symbol:
         return Symbol(create(spec, name, args, kwargs))
 
-    function.__name__ = function.__qualname__ = name
-    function.__module__, function.__doc__ = "mxconv.symbol", spec.doc
+    dress(function, spec, name, "mxconv.symbol", input_type="Symbol, optional", tail=_TAIL, returns="Symbol")
     return function
+
+
+_TAIL = {
+    "name": "str, optional\n    The node's name; the default is the function's and a number.",
+    "attr": "dict of str to str, optional\n    Attributes; they win over parameters of the same name.",
+    "out": "optional\n    Ignored, as in MXNet.",
+}
 
 
 def load(fname: PathName) -> Symbol:

@@ -11,7 +11,7 @@ import pytest
 
 import mxconv as mx
 from mxconv import nd
-from mxconv.ndarray.generated import all_inputs
+from mxconv.ops.faces import all_inputs
 from mxconv.ops.registry import OPERATORS, lookup
 
 
