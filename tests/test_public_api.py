@@ -21,11 +21,12 @@ from_numpy full greater greater_equal lesser lesser_equal linspace load load_fro
 logical_xor maximum minimum modulo multiply not_equal ones op power random save subtract to_dlpack_for_read
 to_dlpack_for_write true_divide waitall zeros"""
 
-NDARRAY_NAMES = """T abs argmax argmin as_in_context as_in_ctx asnumpy asscalar astype attach_grad backward
-broadcast_like broadcast_to ceil clip context copy copyto ctx detach dot dtype exp expand_dims flatten flip floor grad
-log max mean min ndim norm numpy_view one_hot ones_like pad pick prod relu repeat reshape reshape_like round rsqrt
-shape sigmoid sign size slice slice_axis slice_like split sqrt square squeeze storage stype sum swapaxes take tanh
-tile to_dlpack_for_read to_dlpack_for_write transpose wait_to_read writing zeros_like"""
+NDARRAY_NAMES = """T abs arccos arccosh arcsin arcsinh arctan arctanh argmax argmin as_in_context as_in_ctx asnumpy
+asscalar astype attach_grad backward broadcast_like broadcast_to cbrt ceil clip context copy copyto cos cosh ctx
+degrees detach dot dtype exp expand_dims expm1 fix flatten flip floor grad log log10 log1p log2 max mean min ndim norm
+numpy_view one_hot ones_like pad pick prod radians rcbrt reciprocal relu repeat reshape reshape_like rint round rsqrt
+shape sigmoid sign sin sinh size slice slice_axis slice_like split sqrt square squeeze storage stype sum swapaxes take
+tan tanh tile to_dlpack_for_read to_dlpack_for_write transpose trunc wait_to_read writing zeros_like"""
 
 
 def test_names() -> None:

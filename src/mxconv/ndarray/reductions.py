@@ -19,14 +19,14 @@ Axis: TypeAlias = "int | Sequence[int] | None"
 A = TypeVar("A", bound=ArrayBase)
 
 
-def _each(op: str, what: str) -> Callable[[A], A]:
+def _each(op: str) -> Callable[[A], A]:
     """A method that computes an operator without parameters."""
 
     def method(self: A) -> A:
         return apply(op, self)
 
     method.__name__ = method.__qualname__ = op
-    method.__doc__ = what
+    method.__doc__ = f"`mx.nd.{op}` of this array."
     return method
 
 
@@ -67,21 +67,44 @@ class ReductionMethods(ArrayBase):
         """Position of the first smallest element, in the array's dtype (as in MXNet)."""
         return apply("argmin", self, axis=axis, keepdims=keepdims)
 
-    abs = _each("abs", "Magnitudes.")
-    square = _each("square", "Squares.")
-    sqrt = _each("sqrt", "Square roots.")
-    rsqrt = _each("rsqrt", "One over the square root.")
-    exp = _each("exp", "Exponentials.")
-    log = _each("log", "Natural logarithms.")
-    sign = _each("sign", "-1, 0 or 1.")
-    round = _each("round", "The nearest whole numbers, halves away from zero.")
-    ceil = _each("ceil", "The next whole numbers above.")
-    floor = _each("floor", "The next whole numbers below.")
-    relu = _each("relu", "max(x, 0).")
-    sigmoid = _each("sigmoid", "1 / (1 + exp(-x)).")
-    tanh = _each("tanh", "Hyperbolic tangents.")
-    zeros_like = _each("zeros_like", "Zeros of the same shape and dtype.")
-    ones_like = _each("ones_like", "Ones of the same shape and dtype.")
+    abs = _each("abs")
+    sign = _each("sign")
+    square = _each("square")
+    sqrt = _each("sqrt")
+    rsqrt = _each("rsqrt")
+    cbrt = _each("cbrt")
+    rcbrt = _each("rcbrt")
+    reciprocal = _each("reciprocal")
+    round = _each("round")
+    rint = _each("rint")
+    ceil = _each("ceil")
+    floor = _each("floor")
+    trunc = _each("trunc")
+    fix = _each("fix")
+    exp = _each("exp")
+    expm1 = _each("expm1")
+    log = _each("log")
+    log2 = _each("log2")
+    log10 = _each("log10")
+    log1p = _each("log1p")
+    sin = _each("sin")
+    cos = _each("cos")
+    tan = _each("tan")
+    arcsin = _each("arcsin")
+    arccos = _each("arccos")
+    arctan = _each("arctan")
+    degrees = _each("degrees")
+    radians = _each("radians")
+    sinh = _each("sinh")
+    cosh = _each("cosh")
+    tanh = _each("tanh")
+    arcsinh = _each("arcsinh")
+    arccosh = _each("arccosh")
+    arctanh = _each("arctanh")
+    relu = _each("relu")
+    sigmoid = _each("sigmoid")
+    zeros_like = _each("zeros_like")
+    ones_like = _each("ones_like")
 
     def clip(self, a_min: float, a_max: float) -> Self:
         """Values limited to [a_min, a_max]; the limits take the array's dtype."""

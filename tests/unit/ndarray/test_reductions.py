@@ -129,3 +129,14 @@ def test_argmax_does_not_round_its_answer() -> None:
     with pytest.raises(mx.DTypeError, match="too large for int8"):
         data.argmax()
     assert data.astype("int32").argmax().asscalar() == 299
+
+
+FUNCTIONS = """abs sign square sqrt rsqrt cbrt rcbrt reciprocal round rint ceil floor trunc fix exp expm1 log log2 log10
+log1p sin cos tan arcsin arccos arctan degrees radians sinh cosh tanh arcsinh arctanh relu sigmoid zeros_like ones_like"""
+
+
+def test_methods_of_each_element() -> None:
+    x = nd.array([0.25, 0.5])
+    for name in FUNCTIONS.split():
+        np.testing.assert_array_equal(getattr(x, name)().asnumpy(), getattr(nd, name)(x).asnumpy())
+    assert (x + 1).arccosh().asnumpy()[0] == np.arccosh(np.float32(1.25))
