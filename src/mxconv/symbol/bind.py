@@ -60,6 +60,7 @@ def bind(
 def simple_bind(
     symbol: Symbol,
     ctx: Context,
+    shapes: Mapping[str, Any],
     grad_req: Any = "write",
     type_dict: Mapping[str, Any] | None = None,
     stype_dict: Mapping[str, str] | None = None,
@@ -67,7 +68,6 @@ def simple_bind(
     shared_arg_names: list[str] | None = None,
     shared_exec: Executor | None = None,
     shared_buffer: dict[str, NDArray] | None = None,
-    **kwargs: Any,
 ) -> Executor:
     """An Executor on new arrays of zeros, whose shapes and types are inferred from those given by name.
 
@@ -75,7 +75,7 @@ def simple_bind(
     shared_buffer: arrays by name that are used instead of new ones if they are large enough; new ones are put there.
                    With it, the arguments in `shared_arg_names` and all auxiliary states are those of `shared_exec`.
 
-    Raises: RuntimeError, beginning with "simple_bind error"; most are MXNetErrors that say more.
+    Raises: RuntimeError, beginning with "simple_bind error"; most are MXNetErrors that say more. TypeError, ValueError.
     """
     if shared_arg_names is not None and not isinstance(shared_arg_names, list):
         raise ValueError("shared_arg_names in simple_bind must be a list or None")
@@ -86,7 +86,7 @@ def simple_bind(
         _check_storage_types(stype_dict or {})
         names, states = _names("simple_bind", symbol)
         reqs = _read_grad_req("simple_bind", grad_req, names)
-        facts = _complete(symbol, kwargs, type_dict or {})
+        facts = _complete(symbol, shapes, type_dict or {})
         supply = _Supply(ctx, shared_buffer, set(shared_arg_names or ()), shared_exec)
         args = [supply.argument(name, *fact) for name, fact in zip(names, facts, strict=False)]
         grads = [
@@ -96,10 +96,10 @@ def simple_bind(
         aux = [supply.state(name, *fact) for name, fact in zip(states, facts[len(names) :], strict=True)]
         return Executor(symbol, ctx, args, grads, reqs, aux)
     except MXNetError as error:
-        text = _simple_bind_error(error, kwargs)
+        text = _simple_bind_error(error, shapes)
         raise type(error)(text, argument=error.argument, got=error.got, expected=error.expected) from error
     except KeyError as error:
-        raise RuntimeError(_simple_bind_error(error.args[0], kwargs)) from error
+        raise RuntimeError(_simple_bind_error(error.args[0], shapes)) from error
 
 
 def _simple_bind_error(reason: Any, shapes: Mapping[str, Any]) -> str:

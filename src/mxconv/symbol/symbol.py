@@ -300,6 +300,7 @@ class Symbol(ArithmeticMethods):
         return simple_bind(
             self,
             ctx,
+            kwargs,
             grad_req,
             type_dict,
             stype_dict,
@@ -307,7 +308,6 @@ class Symbol(ArithmeticMethods):
             shared_arg_names,
             shared_exec,
             shared_buffer,
-            **kwargs,
         )
 
     def eval(self, ctx: Any = None, **kwargs: Any) -> Any:

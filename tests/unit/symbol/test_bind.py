@@ -1,4 +1,8 @@
-"""bind, simple_bind, reshape and copy_params_from: what they accept, make and refuse."""
+"""bind, simple_bind, reshape and copy_params_from: what they accept, make and refuse.
+
+Among it rows 15 and 16 of the catalogue of MXNet's quirks: what MXNet ignores (unknown names, arrays that do not fit
+until backward) or stumbles over (grad_req as a tuple, None or a short list, grad_dict without gradients).
+"""
 
 from __future__ import annotations
 
@@ -150,6 +154,8 @@ def test_shapes_may_be_lists_and_of_any_variable() -> None:
     assert shapes(conv().simple_bind(CPU, data=[1, 3, 4, 4]).arg_dict) == SHAPES
     declared = sym.Convolution(sym.Variable("data", shape=SHAPES["data"]), kernel=(1, 1), num_filter=2, name="c")
     assert shapes(declared.simple_bind(CPU).arg_dict) == SHAPES
+    product = sym.Variable("symbol") * sym.Variable("shapes")
+    assert shapes(product.simple_bind(CPU, symbol=(2,)).arg_dict) == {"symbol": (2,), "shapes": (2,)}
     product = sym.Variable("x") * sym.Variable("y")
     assert shapes(product.simple_bind(CPU, y=(2, 3)).arg_dict) == {"x": (2, 3), "y": (2, 3)}
 

@@ -53,7 +53,7 @@ def test_arrays_are_bound_by_reference() -> None:
     assert values(executor.forward()[0]) == [5.0] * 8
 
 
-def test_outputs_are_there_before_forward_and_are_written_again_by_each() -> None:
+def test_quirk_27_outputs_are_there_before_forward_and_are_written_again_by_each() -> None:
     executor = conv().bind(mx.cpu(), conv_arrays())
     before, by_name = executor.outputs[0], executor.output_dict["c_output"]
     assert before.shape == (1, 2, 2, 2)
@@ -196,7 +196,8 @@ def test_backward_after_any_forward_or_none() -> None:
         assert executor.outputs[0].asscalar() == pytest.approx(expected)
 
 
-def test_what_is_overwritten_before_backward_changes_the_gradient() -> None:
+def test_quirk_27_what_is_overwritten_before_backward_changes_the_gradient() -> None:
+    """As in MXNet: no snapshot of inputs is kept."""
     executor = bind_scalar(sym.Variable("x") * sym.Variable("y"), x=3, y=5)
     executor.forward(is_train=True)
     executor.arg_dict["y"][:] = 7
@@ -310,6 +311,17 @@ def test_an_operator_without_a_gradient_is_named() -> None:
     executor.forward(is_train=True)
     with pytest.raises(mx.MXNetError, match=r"_backward_SoftmaxOutput.*non-differentiable"):
         executor.backward(ones(2, 3))
+
+
+def test_an_error_at_work_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = sym.exp(conv(), name="e").simple_bind(mx.cpu(), data=(1, 3, 2, 2))
+
+    def fail(spec: Any, *rest: Any) -> None:
+        raise mx.WorkspaceError("no memory", op=spec.name)
+
+    monkeypatch.setattr("mxconv.symbol.executor.run", fail)
+    with pytest.raises(mx.WorkspaceError, match=r"Convolution: Error in operator 'c' .*used by e.*: no memory"):
+        executor.forward()
 
 
 def test_autograd_around_an_executor_is_not_disturbed() -> None:
