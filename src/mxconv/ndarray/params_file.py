@@ -263,10 +263,10 @@ def _read_header(reader: _Reader, name: str) -> _Header | None:
         stored = _shape(reader, f"the stored shape of {name}") if INDICES[storage] else None
     if magic in (V1, V2, V3):
         shape = _shape(reader, f"the shape of {name}")
+    elif magic > MAX_AXES:
+        reader.refuse(f"the version of {name}", f"{magic:#x}", "that of an array, or a number of axes", offset)
     else:
-        if magic > MAX_AXES:
-            reader.refuse(f"the version of {name}", f"{magic:#x}", "that of an array, or a number of axes", offset)
-        shape = reader.numbers(f"{magic}I", f"the shape of {name}")
+        shape = _extents(reader, f"{magic}I", f"the shape of {name}", offset)
     if not shape and magic != V3:
         return None
     reader.skip(8, f"the context of {name}")
@@ -285,7 +285,11 @@ def _shape(reader: _Reader, what: str) -> tuple[int, ...]:
     (axes,) = reader.numbers("i", what)
     if not 0 <= axes <= MAX_AXES:
         reader.refuse(what, f"{axes} axes", f"0 to {MAX_AXES}", offset)
-    shape = reader.numbers(f"{axes}q", what)
+    return _extents(reader, f"{axes}q", what, offset)
+
+
+def _extents(reader: _Reader, form: str, what: str, offset: int) -> tuple[int, ...]:
+    shape = reader.numbers(form, what)
     if any(extent < 0 for extent in shape):
         reader.refuse(what, shape, "extents of 0 or more", offset)
     if prod(extent or 1 for extent in shape) > MAX_ELEMENTS:

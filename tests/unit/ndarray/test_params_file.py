@@ -195,6 +195,7 @@ def test_small_sparse_files_cannot_fill_the_memory() -> None:
         (file_of(struct.pack("<Iii", V2, 0, 33)), 32, "0 to 32"),
         (file_of(struct.pack("<Iiiq", V2, 0, 1, -5)), 32, "0 or more"),
         (file_of(array_of(b"", 0, 2**62)), 32, "elements"),
+        (file_of(array_of(b"", 0, 2**31, 2**31, magic=0)), 24, "elements"),
         (file_of(array_of(ONE, 2**40)), 56, "4398046511104 bytes"),
         (file_of(array_of(ONE, 1, code=8)), 52, "Unknown type enum 8"),
         (file_of(array_of(ONE, 1), names=(b"a", b"b")), 60, "0 or 1"),
