@@ -29,6 +29,7 @@ from ..randomness import generator
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
+from .moments import like, wide
 from .rules import define, rounded, working
 from .terms import Term
 from .unary import REAL
@@ -108,7 +109,9 @@ def _gradient(step: Step[Any]) -> list[Any]:
         data = (x > 0).where(d, d * beside).value if step.wanted[0] else None
         if not step.wanted[1]:
             return [data, None]
-        return [data, (d * (x <= 0) * x)._sum_like(beside).reshape_like(gamma).value]
+        low = wide(x)
+        sums = (wide(d) * (low <= 0) * low)._sum_like(beside)
+        return [data, like(sums.reshape_like(gamma), gamma.value)]
     if param.act_type == "rrelu":
         return [(x > 0).where(d, d * Term(step, step.outputs[1])).value]
     return [FORMULAS[param.act_type](param, d, x, y).value]

@@ -26,6 +26,7 @@ from ..grammar import INT, OPTIONAL_BOOL, OPTIONAL_FLOAT, word
 from ..merge import merge_shape, unify_shapes, unify_types
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
+from .moments import like, wide
 from .rules import define, rounded, working
 from .terms import Term
 
@@ -96,13 +97,11 @@ def _forward(function: Callable[[Array, int], Array], sign: int) -> Callable[...
 def _gradient(formula: Callable[[Term, Term, int], Term], sign: int) -> Callable[[Step[Any]], list[Any]]:
     def gradient(step: Step[Any]) -> list[Any]:
         param, data = step.param, step.inputs[0]
-        result = formula(Term(step, step.out_grads[0]), Term(step, step.outputs[0]), param.axis)
+        result = formula(wide(Term(step, step.out_grads[0])), wide(Term(step, step.outputs[0])), param.axis)
         factor = sign / (param.temperature or 1)
         if factor != 1:
             result = result * factor
-        if param.dtype is not None:
-            result = result.Cast(dtype=np.dtype(data.dtype).name)
-        return [result.value, *[None] * (len(step.inputs) - 1)]
+        return [like(result, data), *[None] * (len(step.inputs) - 1)]
 
     return gradient
 
@@ -168,8 +167,8 @@ def _activation(param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]
 
 
 def _activation_gradient(step: Step[Any]) -> list[Any]:
-    d, y = Term(step, step.out_grads[0]), Term(step, step.outputs[0])
-    return [shares_gradient(d, y, _activation_axis(step.param)).value]
+    d, y = (wide(Term(step, v)) for v in (step.out_grads[0], step.outputs[0]))
+    return [like(shares_gradient(d, y, _activation_axis(step.param)), step.inputs[0])]
 
 
 define(

@@ -185,6 +185,34 @@ def test_narrow_floats_are_computed_in_float32_and_rounded_once(
     np.testing.assert_array_equal(y.asnumpy(), wide.astype(dtype).asnumpy())
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("op", "attrs", "shapes"),
+    [
+        ("FullyConnected", {"num_hidden": 3}, [(40, 300), (3, 300), (3,)]),
+        ("LeakyReLU", {"act_type": "prelu"}, [(4, 3, 50), (3,)]),
+        ("Pooling", {"kernel": (5,), "pool_type": "sum"}, [(1, 2, 100)]),
+        ("LRN", {"nsize": 5}, [(2, 9, 3)]),
+        ("L2Normalization", {}, [(2, 300)]),
+        ("InstanceNorm", {}, [(2, 3, 100), (3,), (3,)]),
+    ],
+)
+def test_narrow_gradients_are_computed_in_float32_and_rounded_once(
+    op: str, attrs: dict[str, Any], shapes: list[tuple[int, ...]], dtype: str
+) -> None:
+    narrow = [mx.nd.array(rng().uniform(-1, 1, shape), dtype=dtype) for shape in shapes]
+    grads = []
+    for inputs in (narrow, [x.astype("float32") for x in narrow]):
+        for x in inputs:
+            x.attach_grad()
+        with mx.autograd.record():
+            y = getattr(mx.nd, op)(*inputs, **attrs)
+        y.backward(mx.nd.array(rng().integers(-3, 4, y.shape), dtype=y.dtype))
+        grads.append([x.grad.astype(dtype).asnumpy() for x in inputs])
+    for found, expected in zip(*grads, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_softmax_of_large_numbers_and_of_minus_infinity() -> None:
     x = mx.nd.array([[1000, 1000, -1000], [-np.inf, 0, 0]])
     np.testing.assert_allclose(mx.nd.softmax(x).asnumpy(), [[0.5, 0.5, 0], [0, 0.5, 0.5]])
