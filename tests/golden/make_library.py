@@ -147,6 +147,9 @@ case("broadcast_to", [[1, 2, 3]], shape=(2, 0))
 case("broadcast_axis", [[[1], [2]]], axis=(0, 2), size=(2, 3))
 case("broadcast_like", [[1, 2, 3]], np.zeros((2, 3)))
 case("broadcast_like", [[1, 2, 3]], np.zeros((5, 2, 4)), lhs_axes=(0,), rhs_axes=(-1,))
+for b in (1, 2):
+    case("depth_to_space", table(2, 8, 2, 3), block_size=b)
+    case("space_to_depth", table(2, 2, 4, 6), block_size=b)
 
 # ---- slices
 for attrs in ({"begin": (0, 1), "end": (1, 3)}, {"begin": (None, -1), "end": (None, None)}, {"begin": 1, "end": 2},
@@ -182,6 +185,7 @@ case("dot", table(2, 3), [4, 5, 6])
 case("dot", table(2, 2, 3), table(3, 2, 2))
 case("take", data, [0, 5, -1])
 case("take", data, [[0, 5], [-1, 1.7]], axis=1, mode="wrap")
+case("Embedding", [[0, 2], [5, -1]], table(3, 2), grad=False, input_dim=3, output_dim=2)
 case("pick", table(2, 3), [0, 2])
 case("pick", table(2, 3), [-1, 7], mode="wrap")
 case("pick", table(2, 3), [-1, 7, 1], axis=0, keepdims=True)

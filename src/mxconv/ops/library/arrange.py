@@ -1,4 +1,5 @@
-"""Axes in another order, and elements that come again: transpose, SwapAxis, reverse, tile, repeat.
+"""Axes in another order, and elements that come again: transpose, SwapAxis, reverse, tile,
+repeat, depth_to_space, space_to_depth.
 
 Source: Apache MXNet 1.9.1, src/operator/tensor/matrix_op*, src/operator/swapaxis*. Beyond it: negative axes everywhere.
 """
@@ -13,7 +14,7 @@ import numpy as np
 from ...errors import ParamError, ShapeError
 from ..grammar import INT, OPTIONAL_INT, SHAPE
 from ..merge import merge_shape
-from ..refusal import refusal
+from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, InferShape, Shape, Step
 from ..signature import Field
 from ..axes import Extent, product, resolve_axes, resolve_axis
@@ -170,4 +171,65 @@ define(
     gradient=_repeat_gradient,
     fields={"repeats": Field(INT, least=0, example="2"), "axis": Field(OPTIONAL_INT, "None")},
     doc="Each element of data repeated along the axis, or of data flattened.",
+)
+
+
+# ---- blocks of pixels as channels
+
+
+def _blocks(shape: Known) -> tuple[Extent, Extent, Extent, Extent]:
+    """(N, C, H, W). Raises: ShapeError, for another number of axes."""
+    if len(shape) != 4:
+        fix = "Reshape it to (batch, channels, height, width)."
+        raise refusal(ShapeError, "data", spell_shape(shape), "4 axes", "Operation requires a 4D tensor", fix=fix, verb="has shape")
+    return shape[0], shape[1], shape[2], shape[3]
+
+
+def _parted(param: Any, n: Extent, parts: int, what: str) -> Extent:
+    """n / parts. Raises: ShapeError, if that is not whole."""
+    if n is not None and n % parts:
+        expected, fix = f"a multiple of {parts}", "Pass another block_size, or pad the data."
+        why = f"block_size={param.block_size}"
+        raise refusal(ShapeError, "data", f"{n} of {what}", expected, why, fix=fix, verb="has")
+    return None if n is None else n // parts
+
+
+def _spread_out(param: Any, shape: Known) -> Known:
+    (n, c, h, w), b = _blocks(shape), param.block_size
+    return (n, _parted(param, c, b * b, "channels"), _times(h, b), _times(w, b))
+
+
+def _gathered(param: Any, shape: Known) -> Known:
+    (n, c, h, w), b = _blocks(shape), param.block_size
+    return (n, _times(c, b * b), _parted(param, h, b, "height"), _parted(param, w, b, "width"))
+
+
+def _depth_to_space(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
+    (n, c, h, w), b = arrays[0].shape, param.block_size
+    grid = arrays[0].reshape(n, b, b, c // (b * b), h, w)
+    return (grid.transpose(0, 3, 4, 1, 5, 2).reshape(n, c // (b * b), h * b, w * b),)
+
+
+def _space_to_depth(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
+    (n, c, h, w), b = arrays[0].shape, param.block_size
+    grid = arrays[0].reshape(n, c, h // b, b, w // b, b)
+    return (grid.transpose(0, 3, 5, 1, 2, 4).reshape(n, c * b * b, h // b, w // b),)
+
+
+_BLOCK = {"block_size": Field(INT, least=1, example="2")}
+define(
+    "depth_to_space",
+    _depth_to_space,
+    infer_shape=_rule(_spread_out),
+    gradient=lambda step: [step.call("space_to_depth", step.out_grads[0], block_size=step.param.block_size)],
+    fields=_BLOCK,
+    doc="Channels spread out as blocks of pixels: (N, C, H, W) becomes (N, C/b², H b, W b) with b = block_size.",
+)
+define(
+    "space_to_depth",
+    _space_to_depth,
+    infer_shape=_rule(_gathered),
+    gradient=lambda step: [step.call("depth_to_space", step.out_grads[0], block_size=step.param.block_size)],
+    fields=_BLOCK,
+    doc="Blocks of pixels gathered into channels: (N, C, H, W) becomes (N, C b², H/b, W/b) with b = block_size.",
 )

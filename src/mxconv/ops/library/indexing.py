@@ -1,4 +1,4 @@
-"""Elements chosen by other arrays: take, pick, one_hot, where.
+"""Elements chosen by other arrays: take, Embedding, pick, one_hot, where.
 
 Indices may be of any real type, fractions are cut off. Beyond the ends 'clip' takes the last element, 'wrap' counts
 on from the other end, and 'raise' is an IndexError.
@@ -108,6 +108,44 @@ define(
     gradient=_back_gradient("take"),
     fields={**_TAKE, "shape": Field(SHAPE)},
     doc="Zeros of the shape, with grad added at the indices.",
+)
+
+
+# ---- Embedding
+
+
+def _infer_embedding(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tuple[list[Shape], list[Shape]]:
+    data, weight = ins
+    weight = merge_shape("weight", weight, (param.input_dim, param.output_dim), "(input_dim, output_dim)")
+    if data is None:
+        return [data, weight], list(outs)
+    return [data, weight], [merge_shape("output", outs[0], (*data, param.output_dim))]
+
+
+def _infer_embedding_type(param: Any, ins: Sequence[Any], outs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    dtype = unify_types(("weight", "output"), (ins[1], outs[0])) or param.dtype.type
+    return [ins[0], dtype], [dtype]
+
+
+def _embedding_gradient(step: Step[Any]) -> list[Any]:
+    data, weight = step.inputs
+    return each(step, lambda: None, lambda: step.call("_backward_take", step.out_grads[0], data, shape=weight.shape))
+
+
+define(
+    "Embedding",
+    lambda param, arrays, call: (arrays[1][_positions(arrays[0], param.input_dim, "clip")],),
+    inputs=("data", "weight"),
+    infer_shape=_infer_embedding,
+    infer_type=_infer_embedding_type,
+    gradient=_embedding_gradient,
+    fields={
+        "input_dim": Field(INT, least=1, example="100"),
+        "output_dim": Field(INT, least=1, example="16"),
+        "dtype": Field(dtype_word(), "float32"),
+        "sparse_grad": Field(BOOL, "0"),
+    },
+    doc="For each number in data that row of weight, which has input_dim rows of output_dim.",
 )
 
 

@@ -182,6 +182,19 @@ case("tile", [some(2, 3)], lambda x: np.tile(x, 3), {"reps": 3})
 case("repeat", [some(2, 3)], lambda x: x.repeat(2), {"repeats": 2})
 case("repeat", [some(2, 3)], lambda x: x.repeat(3, 1), {"repeats": 3, "axis": -1})
 
+case(
+    "depth_to_space",
+    [some(2, 4, 2, 3)],
+    lambda x: np.stack([x[:, :2].transpose(0, 2, 3, 1), x[:, 2:].transpose(0, 2, 3, 1)], 2).reshape(2, 1, 4, 6),
+    {"block_size": 2},
+)
+case(
+    "space_to_depth",
+    [some(1, 1, 2, 4)],
+    lambda x: np.stack([x[0, 0, i::2, j::2] for i in (0, 1) for j in (0, 1)])[None],
+    {"block_size": 2},
+)
+
 # ---- slices
 case("slice", [some(3, 4)], lambda x: x[1:, -3:3], {"begin": (1, -3), "end": (None, 3)})
 case("slice", [some(3, 4)], lambda x: x[::-2], {"begin": (None,), "end": (None,), "step": (-2,)})
@@ -222,6 +235,8 @@ case("dot", [some(3, 2, 2), some(2, 2, 3)], lambda x, y: np.tensordot(x, y, (0, 
      {"transpose_a": True, "transpose_b": True})  # fmt: skip
 case("take", [some(3, 2), [[0, 2], [2, 9]]], lambda x, i: x[[[0, 2], [2, 2]]], fixed=(1,))
 case("take", [some(2, 3), [-1, 4]], lambda x, i: x[:, [2, 1]], {"axis": 1, "mode": "wrap"}, fixed=(1,))
+case("Embedding", [[[0, 2], [1, 1]], some(3, 2)], lambda i, w: w[[[0, 2], [1, 1]]],
+     {"input_dim": 3, "output_dim": 2}, fixed=(0,))  # fmt: skip
 case("pick", [some(2, 3), [0, 5]], lambda x, i: x[[0, 1], [0, 2]], fixed=(1,))
 case("pick", [some(2, 3), [[1, 0, -1]]], lambda x, i: np.array([[x[1, 0], x[0, 1], x[1, 2]]]),
      {"axis": 0, "keepdims": True, "mode": "wrap"}, fixed=(1,))  # fmt: skip
