@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import MXNetError, ParamError, ShapeError
+from ..errors import MXNetError, ShapeError
 from ..ndarray.creation import zeros
 from ..ndarray.invoke import run
 from ..ndarray.ndarray import NDArray
@@ -21,6 +21,7 @@ from ..ndarray.recording import Leaf, Origin, Scope, depends
 from ..ndarray.tape import backward
 from ..ops.refusal import refusal
 from .graph import Node, place, split_variables, topological
+from .head_gradients import read_head_gradients
 from .infer import infer_shapes, infer_types
 from .resize import resized_arrays
 from .schedule import Step, differentiable, make_schedule
@@ -75,6 +76,7 @@ class Executor:
             if grad is not None and req != "null"
         }
         self._schedule = make_schedule(symbol.entries)
+        self._differentiable = differentiable(self._schedule, self._leaves)
         self._buffers = self._make_buffers()
         self._recorded: list[NDArray] | None = None
         self._was_train: bool | None = None
@@ -197,53 +199,14 @@ class Executor:
         Raises: TypeError, for what is no NDArray; KeyError, if an output is missing in a dict; ParamError, if there are
         too few; ShapeError, if one does not fit; MXNetError, if an operator cannot be differentiated.
         """
-        head_grads = self._head_grads(out_grads)
+        is_needed = [value in self._differentiable for value in self._schedule.heads]
+        head_grads = read_head_gradients(out_grads, self._symbol.list_outputs(), self.outputs, is_needed)
         if not self._leaves:
             return
         mode = is_train if self._was_train is None else self._was_train
         heads = self._recorded or self._run(mode, True, None)
         pairs = [(head, grad) for head, grad in zip(heads, head_grads, strict=True) if depends(head)]
         backward(*zip(*pairs, strict=True), retain_graph=True, train_mode=is_train)
-
-    def _head_grads(self, out_grads: Any) -> list[NDArray | None]:
-        """A gradient for each output, None where none is needed."""
-        if isinstance(out_grads, NDArray):
-            out_grads = [out_grads]
-        elif isinstance(out_grads, Mapping):
-            out_grads = [out_grads[name] for name in self._symbol.list_outputs()]
-        given: list[Any] = [] if out_grads is None else list(out_grads)
-        if not all(isinstance(one, NDArray) for one in given):
-            raise TypeError(
-                "inputs must be NDArray: out_grads is an NDArray, a list of them, or a dict of them by name"
-            )
-        needed = differentiable(self._schedule, self._leaves)
-        grads: list[NDArray | None] = []
-        for index, (value, name) in enumerate(zip(self._schedule.heads, self._symbol.list_outputs(), strict=True)):
-            head = self._buffers[value]
-            if value not in needed:
-                grads.append(None)
-                continue
-            if index >= len(given):
-                why = "Because the last operator is not Loss function, head_gradient is required when calling backward"
-                fix = f"Pass one for each of the {len(self.outputs)} outputs, such as mx.nd.ones({head.shape})."
-                raise refusal(
-                    ParamError, "out_grads", "nothing", f"a gradient of {name}", why, fix=fix, op="backward", verb="has"
-                )
-            if given[index].shape != head.shape:
-                why = f"operands shape mismatch with {name}"
-                fix = "Pass a gradient of the output's shape."
-                raise refusal(
-                    ShapeError,
-                    f"out_grads[{index}]",
-                    given[index].shape,
-                    head.shape,
-                    why,
-                    fix=fix,
-                    op="backward",
-                    verb="has shape",
-                )
-            grads.append(given[index].detach().astype(head.dtype))
-        return grads
 
     # ---- other arrays, other shapes
 
