@@ -146,7 +146,8 @@ class Symbol(ArithmeticMethods):
         """Add attributes to the node. Raises: ValueError, for values that are no str."""
         head = self._head()
         if head is None:
-            raise not_for_symbols("_set_attr", " of a group")
+            why, fix = "Symbol.SetAttrs only works for non-grouped symbol", "Pick one output, such as group[0]."
+            raise refusal(ParamError, "symbol", "a group", "one node", why, fix=fix, op="_set_attr")
         head.replace_attrs(head.attrs | _stored(attributes))
 
     def _head(self) -> Node | None:

@@ -112,6 +112,8 @@ def test_attributes_can_be_set() -> None:
     assert net.attr("__ctx_group__") == "g"
     with pytest.raises(ValueError, match="only accepts string values"):
         net._set_attr(k=3)
+    with pytest.raises(mx.ParamError, match="only works for non-grouped symbol"):
+        S.Group([A, B])._set_attr(k="v")
     with pytest.raises(DeprecationWarning, match="attr_dict"):
         net.list_attr(recursive=True)
 
