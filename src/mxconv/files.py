@@ -61,7 +61,7 @@ def replacing(fname: PathName) -> Iterator[BinaryIO]:
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """An empty new file in the folder of `target`, gone when the block ends unless it was renamed."""
-    names = (target.with_name(f".{target.name[:200]}.{os.getpid()}.{n}.tmp") for n in count())
+    names = (target.with_name(f".mxconv-{os.getpid()}-{n}.tmp") for n in count())
     for temporary in names:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # less the umask
