@@ -11,7 +11,7 @@
 Shapes:  data and result alike; gamma (C,) or (1,). rrelu has a second output, r.
 Dtypes:  as plain operators.
 Raises:  ParamError, ShapeError, DTypeError.
-Source:  Apache MXNet 1.9.1, src/operator/leaky_relu-inl.h. Differs: selu's gradient for x <= 0 is 1.7580... * exp(x), its
+Source:  Apache MXNet 1.9.1, src/operator/leaky_relu-inl.h. Differs: selu's gradient below 0 is 1.758... * exp(x), its
          derivative; gamma's gradient is right in executors as well, where MXNet overwrites what it needs for it; more
          follows from a known output.
 """
