@@ -27,6 +27,8 @@ from .rules import define, each, type_of_first, working
 def _positions(indices: Array, size: int, mode: str) -> Array:
     """Whole numbers from 0 to size - 1."""
     whole = cast_array(indices, np.dtype(np.int64))
+    if whole.size and not size:
+        raise IndexError("there is nothing to take from an axis of size 0, expected one element at least")
     if mode == "wrap":
         return whole % size
     if mode == "raise" and np.any((whole < 0) | (whole >= size)):

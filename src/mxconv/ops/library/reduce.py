@@ -102,7 +102,13 @@ def _sum(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 
 _define("sum", _plain(_sum), lambda d, x, y, n, param: d, aliases=("sum_axis",), doc="The sum over the axes.")
-_define("mean", _plain(np.mean), lambda d, x, y, n, param: d / n, real=True, doc="The mean over the axes.")
+
+
+def _mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
+    return _sum(x, axis, keepdims) / np.prod([x.shape[one] for one in axis], dtype=x.dtype)
+
+
+_define("mean", _plain(_mean), lambda d, x, y, n, param: d / n, real=True, doc="The mean over the axes.")
 _define(
     "max",
     _plain(np.max),

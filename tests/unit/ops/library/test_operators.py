@@ -366,3 +366,22 @@ def test_halves_are_rounded_once(dtype: str) -> None:
     x = nd.full((1,), 3, dtype=dtype)
     (result,) = invoke("add_n", [x, nd.full((1,), 2**-9, dtype=dtype), nd.full((1,), -3, dtype=dtype)], {})
     assert result.asscalar() == 2**-9
+
+
+def test_empty_arrays() -> None:
+    empty = nd.zeros((0, 3))
+    assert nd.sum(empty).asnumpy().tolist() == [0]
+    assert nd.prod(empty, axis=0).asnumpy().tolist() == [1, 1, 1]
+    assert np.isnan(nd.mean(empty, axis=0).asnumpy()).all()
+    assert nd.sum(empty, axis=1).shape == nd.norm(empty, axis=1).shape == (0,)
+    assert nd.dot(nd.ones((2, 0)), empty).asnumpy().tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert nd.concat(empty, nd.ones((2, 3)), dim=0).shape == (2, 3)
+    for op in ("tile", "repeat", "transpose", "Reshape", "prod", "mean", "Pad"):
+        attrs = {"tile": {"reps": 2}, "repeat": {"repeats": 2}, "Reshape": {"shape": (3, -1)},
+                 "Pad": {"mode": "constant", "pad_width": (1, 1, 0, 0)}}.get(op, {})  # fmt: skip
+        empty.attach_grad()
+        with autograd.record():
+            (result,) = invoke(op, [empty], attrs)
+        result.backward()
+        assert empty.grad is not None
+        assert empty.grad.shape == (0, 3)

@@ -132,6 +132,9 @@ def test_refused_types(op: str, types: tuple[str, ...], argument: str) -> None:
 def test_other_errors() -> None:
     with pytest.raises(IndexError, match="indices out of bound, expected 0 to 1"):
         invoke("take", [np.zeros(2), np.array([2])], {"mode": "raise"})
+    for op in ("take", "pick"):
+        with pytest.raises(IndexError, match="nothing to take from an axis of size 0"):
+            invoke(op, [np.zeros((2, 0)), np.zeros(2)], {"axis": 1})
     with pytest.raises(ZeroDivisionError):
         invoke("elemwise_div", [np.ones(2, "int32"), np.zeros(2, "int32")], {})
     with pytest.raises(DTypeError, match="argmax: data has dtype int8, expected a type that holds the position"):
