@@ -28,8 +28,8 @@ from .unary import flat
 
 Function: TypeAlias = Callable[..., Any]
 """function(param, x, axis=axes, keepdims=...) -> array, otherwise as NumPy's reductions."""
-Formula: TypeAlias = Callable[[Term, Term, Term, int, Any], Term]
-"""formula(d, x, y, n, param), with d and y spread over the n elements that were reduced to one."""
+Formula: TypeAlias = Callable[[Term, Term, Callable[[], Term], int, Any], Term]
+"""formula(d, x, y, n, param), with d and y() spread over the n elements that were reduced to one."""
 
 
 def reduced_axes(param: Any, rank: int) -> tuple[int, ...]:
@@ -85,8 +85,9 @@ def _define(name: str, function: Function, formula: Formula, *, real: bool = Fal
 
     def gradient(step: Step[Any]) -> list[Any]:
         data, result = step.inputs[0], step.outputs[0]
-        d, y = (Term(step, _spread(step, one)) for one in (step.out_grads[0], result))
-        return [formula(d, Term(step, data), y, data.size // max(result.size, 1), step.param).value]
+        d, x = Term(step, _spread(step, step.out_grads[0])), Term(step, data)
+        count = data.size // max(result.size, 1)
+        return [formula(d, x, lambda: Term(step, _spread(step, result)), count, step.param).value]
 
     fields = {"axis": Field(AXES, "None"), "keepdims": Field(BOOL, "0"), "exclude": Field(BOOL, "0")}
     define(name, forward, gradient=gradient, **{"fields": fields, "infer_shape": _infer, **others})
@@ -112,14 +113,14 @@ _define("mean", _plain(_mean), lambda d, x, y, n, param: d / n, real=True, doc="
 _define(
     "max",
     _plain(np.max),
-    lambda d, x, y, n, param: d * x.broadcast_equal(y),
+    lambda d, x, y, n, param: d * x.broadcast_equal(y()),
     aliases=("max_axis",),
     doc="The largest element over the axes.",
 )
 _define(
     "min",
     _plain(np.min),
-    lambda d, x, y, n, param: d * x.broadcast_equal(y),
+    lambda d, x, y, n, param: d * x.broadcast_equal(y()),
     aliases=("min_axis",),
     doc="The smallest element over the axes.",
 )
@@ -176,7 +177,7 @@ def _infer_norm_type(param: Any, ins: Sequence[Any], outs: Sequence[Any]) -> tup
 _define(
     "norm",
     _norm,
-    lambda d, x, y, n, param: d * x.sign() if param.ord == 1 else d * x / y,
+    lambda d, x, y, n, param: d * x.sign() if param.ord == 1 else d * x / y(),
     real=True,
     fields={
         "ord": Field(INT, "2"),
