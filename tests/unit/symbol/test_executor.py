@@ -268,6 +268,8 @@ def test_some_outputs_of_an_operator() -> None:
     assert (values(first), values(second)) == ([7], [25])
     executor.backward([nd.array([[1]]), nd.array([[1]])])
     assert values(executor.grad_dict["data"]) == [10, 0, 1]
+    executor.forward(data=nd.array([[1, 2, 3]]))
+    assert (values(first), values(second)) == ([3], [1])
     whole = parts.simple_bind(mx.cpu(), data=(1, 3))
     assert [values(one) for one in whole.forward(data=nd.array([[5, 6, 7]]))] == [[5], [6], [7]]
 
@@ -361,24 +363,39 @@ def test_the_packed_weight_is_kept_between_forwards_and_no_longer() -> None:
     assert values(executor.forward()[0])[0] == 2 * 9 * 32
 
 
-@pytest.mark.parametrize("is_train", [False, True])
-def test_values_go_when_nobody_needs_them(is_train: bool) -> None:
+def chain(length: int) -> Any:
     net = sym.Variable("x")
-    for _ in range(30):
+    for _ in range(length):
         net = net + 1
-    executor = net.simple_bind(mx.cpu(), "null", x=(4,))
+    return net
+
+
+@pytest.mark.parametrize(("grad_req", "is_train"), [("write", False), ("null", True)])
+def test_values_go_when_nobody_needs_them(grad_req: str, is_train: bool) -> None:
+    executor = chain(30).simple_bind(mx.cpu(), grad_req, x=(4,))
     storages: list[weakref.ref[Any]] = []
-    most = 0
+    alive: list[int] = []
 
     def count(name: str, array: Any) -> None:
-        nonlocal most
         storages.append(weakref.ref(array.storage))
-        most = max(most, sum(ref() is not None for ref in storages))
+        alive.append(sum(ref() is not None for ref in storages))
 
     executor.set_monitor_callback(count)
     executor.forward(is_train=is_train)
-    assert len(storages) == 30
-    assert most <= 3
+    assert len(alive) == 30
+    assert max(alive) <= 3
+
+
+def test_what_was_recorded_goes_before_it_is_recorded_again() -> None:
+    executor = chain(30).simple_bind(mx.cpu(), x=(4,))
+    storages: list[weakref.ref[Any]] = []
+    executor.set_monitor_callback(lambda name, array: storages.append(weakref.ref(array.storage)))
+    executor.forward(is_train=True)
+    assert sum(ref() is not None for ref in storages) == 30
+    old = storages[:-1]  # the last is the output, which stays
+    executor.set_monitor_callback(lambda name, array: storages.append(any(ref() is not None for ref in old)))
+    executor.forward(is_train=True)
+    assert storages[30:] == [False] * 30
 
 
 def test_an_executor_goes_with_its_last_reference() -> None:
