@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import mxconv as mx
 from mxconv import autograd, nd
 from mxconv.ndarray.invoke import invoke
 from mxconv.ops import registry
@@ -275,6 +276,16 @@ def test_values_shapes_and_types(case: Case) -> None:
     types, found = spec.infer_type(param, [x.dtype.type for x in case.inputs], [None] * len(results))
     assert (list(types), list(found)) == ([np.float64] * len(shapes), [one.dtype.type for one in results])
     assert spec.doc.endswith(".")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_symbol_that_went_through_json_computes_the_same(case: Case) -> None:
+    function = getattr(mx.sym, case.op, None) or getattr(mx.sym._internal, case.op)
+    inputs = {f"x{i}": nd.array(x, dtype="float64") for i, x in enumerate(case.inputs)}
+    symbol = mx.sym.load_json(function(*map(mx.sym.Variable, inputs), **case.attrs).tojson())
+    for found, expected in zip(symbol.eval(**inputs), run(case, case.inputs), strict=True):
+        assert found.dtype is expected.dtype
+        np.testing.assert_array_equal(found.asnumpy(), expected.asnumpy())
 
 
 @pytest.mark.parametrize("case", [one for one in CASES if one.orders], ids=lambda case: case.id)
