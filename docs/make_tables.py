@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mxconv import config, dtypes
+from mxconv.ops import registry
 
 DOCS = Path(__file__).resolve().parent
 
@@ -22,7 +23,17 @@ def dtype_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES: dict[str, Callable[[], str]] = {"knobs": config.table, "dtypes": dtype_table}
+def operator_table() -> str:
+    """Every operator that networks are made of, by what it is."""
+    registry.lookup("")  # has all of them registered
+    kinds: dict[str, list[str]] = {}
+    for spec in {spec.name: spec for spec in registry.OPERATORS.values() if not spec.name.startswith("_")}.values():
+        kinds.setdefault("layers" if spec.name[0].isupper() else "functions", []).append(spec.name)
+    rows = [f"| {kind} | `{'`, `'.join(sorted(kinds[kind]))}` |" for kind in ("layers", "functions")]
+    return "\n".join(["| | names |", "|---|---|", *rows]) + "\n"
+
+
+TABLES: dict[str, Callable[[], str]] = {"knobs": config.table, "dtypes": dtype_table, "operators": operator_table}
 
 
 def refresh(text: str) -> str:
