@@ -153,10 +153,11 @@ def load_json(text: str) -> Heads:
     upgrade(heads, version, at_node)
     for node in nodes:
         at_node(node, nodes, _check_node)
-    for entry in (*heads, *(entry for node in nodes for entry in node.inputs)):
-        count = entry.node.count_outputs()
-        if entry.index >= count:
-            raise _damaged(f"output {entry.index} of node {entry.node.name!r} is referred to", f"0 to {count - 1}")
+    last = {node: node.count_outputs() - 1 for node in topological(heads)}
+    for entry in (*heads, *(entry for node in last for entry in node.inputs)):
+        if entry.index > last[entry.node]:
+            found = f"output {entry.index} of node {entry.node.name!r:.60} is referred to"
+            raise _damaged(found, f"0 to {last[entry.node]}")
     return heads
 
 
@@ -293,10 +294,13 @@ def at_node(node: Node, order: Iterable[Node], action: Callable[[Node], None]) -
 
 
 def _check_node(node: Node) -> None:
-    """Its parameters can be read, and it has not more inputs than its operator takes."""
+    """Its parameters can be read, it has not more inputs than its operator takes, and its states are variables."""
     wanted = node.input_names()
     if len(node.inputs) > len(wanted):
         raise _damaged(f"it has {len(node.inputs)} inputs", f"{len(wanted)}: {', '.join(wanted)}")
+    for state, _ in node.aux_inputs():
+        if not state.is_variable:
+            raise _damaged(f"it writes to {state.name!r:.60}", "a variable there: it is an auxiliary state")
 
 
 def _damaged(found: str, expected: str) -> FormatError:

@@ -103,7 +103,8 @@ class Symbol(ArithmeticMethods):
 
     def list_outputs(self) -> list[str]:
         """The names of the outputs: the node's with `_output` or the like, a variable's as it is."""
-        return [entry.node.output_names()[entry.index] for entry in self.entries]
+        names = {node: node.output_names() for node in {entry.node for entry in self.entries}}
+        return [names[node][index] for node, index in self.entries]
 
     def get_internals(self) -> Symbol:
         """A group of every output of every node, in the order in which they are computed."""

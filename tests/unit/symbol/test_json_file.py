@@ -146,6 +146,10 @@ REFUSED = {
         r"Unknown operator Convolutio in node 'c' \(inputs x, c_weight, c_bias; used by r\): "
         r"Operator Convolutio is not registered.*meant to be Convolution\?",
     ),
+    "a state that is computed": (
+        S.BatchNorm(S.relu(S.Variable("x"), name="r"), name="b").tojson().replace("[4, 0, 1]", "[1, 0, 1]"),
+        r"node 'b' .*it writes to 'r', expected a variable there",
+    ),
     "hostile count": (
         S.SliceChannel(S.Variable("x"), num_outputs=3).tojson().replace('"3"', '"4294967295"'),
         "num_outputs of node 1 is '4294967295', expected less than 10000",
@@ -159,6 +163,13 @@ def test_damage_is_explained(name: str) -> None:
     with pytest.raises(mx.FormatError, match=re.compile(message, re.DOTALL)) as caught:
         S.load_json(text)
     assert caught.value.fix
+
+
+def test_many_outputs_are_named_once() -> None:
+    net = S.SliceChannel(S.Variable("x"), num_outputs=9999, name="s")
+    begin = time.process_time()
+    assert S.load_json(S.Group([net, net]).tojson()).list_outputs()[-1] == "s_output9998"
+    assert time.process_time() - begin < 5
 
 
 def test_other_graphs_survive_or_are_refused() -> None:
