@@ -10,7 +10,7 @@ A knob's value is looked up in this order: an `override` block around the call, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -104,6 +104,18 @@ def get(name: str) -> Any:
             expected=knob.meaning,
             fix=f"Unset it or set it as described (default: {knob.default}).",
         ) from error
+
+
+def get_all(names: Sequence[str]) -> list[Any]:
+    """The values of several knobs now.
+
+    Raises: ParamError, as `get`.
+    """
+    overrides = _overrides.get() or {}
+    for name in names:
+        if name in overrides or _environment_key(KNOBS[name].environment) in _environment:
+            return [get(n) for n in names]
+    return [KNOBS[name].default for name in names]
 
 
 @contextmanager

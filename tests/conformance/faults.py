@@ -26,6 +26,7 @@ class Fault:
 
 
 GEMM = "implicit_gemm,direct_weight,scratch_free"
+LANES = "channel_lanes,direct_weight,scratch_free"
 
 FAULTS: dict[str, Fault] = {
     # geometry
@@ -37,7 +38,7 @@ FAULTS: dict[str, Fault] = {
     "phase: one position less": Fault("(size - origin + stride - 1) // stride,", "(size - origin) // stride,"),
     "phase: one position more": Fault("(size - origin + stride - 1) // stride,", "(size - origin) // stride + 1,"),
     # the front door
-    "byte order: ignored": Fault("array.dtype.isnative and array.flags", "array.flags"),
+    "byte order: ignored": Fault("flags.aligned and array.dtype.isnative", "flags.aligned"),
     # tables, strides, blocks
     "group offset of the source": Fault(
         '"src_group": src[1] * roles.channels', '"src_group": src[1] * (roles.channels + 1)'
@@ -106,6 +107,24 @@ FAULTS: dict[str, Fault] = {
         "at = f.offset(self._pointers[name], channel * numbers.parts",
         'at = f.offset(self._pointers[name], channel * (numbers.parts * (name != "slope"))',
     ),
+    # channel_lanes' kernel
+    "pixels: the first of a row counts as a neighbour": Fault(
+        "follows = (n % lanes > 0) & to.equals(last.get() + 1)", "follows = (n % lanes > 0) & (to > last.get())", LANES
+    ),
+    "channels: one weight too many is packed": Fault(
+        "row < f.splat(rows - first, lanes)", "row <= f.splat(rows - first, lanes)", LANES
+    ),
+    "channels: one too many is stored beside the others": Fault(
+        "exists = f.lane_numbers(lanes) < f.splat(rows - v, lanes)",
+        "exists = f.lane_numbers(lanes) <= f.splat(rows - v, lanes)",
+        LANES,
+    ),
+    "channels: those beyond the last are stored": Fault(
+        "f.loop(0, f.smaller(rows - v, lanes)) as i", "f.loop(0, lanes) as i", LANES
+    ),
+    "transposed: the last pixels count as whole": Fault(
+        "is_whole = beside & (pixels - p >= lanes)", "is_whole = beside & (pixels - p >= 1)", LANES
+    ),
     # direct's kernel
     "staging: one vector too many is read": Fault(
         "f.smaller(f.larger(extent - low, 0), span) // lanes * lanes",
@@ -113,13 +132,18 @@ FAULTS: dict[str, Fault] = {
     ),
     "staging: the end of a box": Fault("length = f.smaller(block, count - start)", "length = block"),
     "staging: a phase is overwritten": Fault("size.set(size.get() + self.lanes)", "size.set(size.get())"),
-    "offsets: in another order than the weight": Fault("t * channels + c)", "c * taps + t)"),
-    "chain: the last one is too long": Fault("length = f.smaller(total - k, chain)", "length = chain"),
+    "offsets: in another order than the weight": Fault(
+        'f.args["table"], t * channels + c)', 'f.args["table"], c * taps + t)'
+    ),
+    "chain: the last one is too long": Fault(
+        "length = f.smaller(total - k, chain)\n            own_a = f.offset(a, k * self.tile.mr",
+        "length = chain\n            own_a = f.offset(a, k * self.tile.mr",
+    ),
     "tail mask: one pixel beyond the row is stored": Fault(
         "f.lane_numbers(lanes) < f.splat(columns - at, lanes)", "f.lane_numbers(lanes) <= f.splat(columns - at, lanes)"
     ),
     "step of the lanes of the destination": Fault(
-        "roles.dst_strides[-1] * roles.axes[-1].dst_step", "roles.dst_strides[-1]"
+        "roles.dst_strides[-1] * roles.axes[-1].dst_step // step", "roles.dst_strides[-1] // step"
     ),
     # the weight gradient
     "slices: the last boxes": Fault("slice_boxes = -(-boxes // slices)", "slice_boxes = max(1, boxes // slices)"),

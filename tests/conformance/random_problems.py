@@ -25,6 +25,8 @@ MAX_ELEMENTS = 60_000
 MAX_TAPS = 343
 PRODUCTS = ((1, 300), (300, 5_000), (5_000, 50_000), (50_000, 300_000))
 """Ranges of multiply-adds, drawn first: small problems are many, but not all."""
+WIDE_PRODUCTS = (50_000, 600_000)
+"""The range for many channels."""
 FEW = (1, 2, 3, 4, 5, 7)
 EPILOGUES = (("relu",), ("bias", "prelu"), ("scale", "bias", "add", "relu"), ("scale", "prelu", "add"))
 COMPLEX_EPILOGUES = (("scale", "bias"), ("scale", "add"))
@@ -72,8 +74,10 @@ def make_case(number: int) -> Case:
     if direction == "backward_weight" and DTYPES[dtype].kind == "complex":
         dtype = "float32"  # only scratch_free computes it: see test_scratch_free.py
     is_edge = rng.random() < 0.04
-    kind = rng.choices(("any", "pointwise", "depthwise"), (70, 15, 15))[0]
+    kind = rng.choices(("any", "pointwise", "depthwise", "wide"), (55, 14, 14, 17))[0]
     least, most = (0, 1000) if is_edge else rng.choices(PRODUCTS, (3, 15, 47, 35))[0]
+    if kind == "wide":
+        is_edge, (least, most) = False, WIDE_PRODUCTS
     while True:
         problem = _problem(rng, direction, dtype, kind, is_edge)
         shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
@@ -108,7 +112,10 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
         if p.direction == "backward_data":
             rows, channels = channels, rows
         is_thin = rows == channels == 1  # computed several rows at once, unless a block is a single pixel
-        knobs["block_pixels"] = rng.choice((4, 8, 16, 32, 10_000) if is_thin else (1, 1, 1, 16, 32))
+        pixels = (4, 8, 16, 32, 10_000) if is_thin else (1, 1, 1, 16, 32)
+        if rows >= 32:  # its tiles run on from row to row
+            pixels = (1, 16, 48, 10_000)
+        knobs["block_pixels"] = rng.choice(pixels)
         knobs["block_channels"] = rng.randint(1, max(1, rows // 2))
         knobs["block_reduction"] = rng.randint(1, max(1, channels * math.prod(p.kernel) // 2))
     return knobs
@@ -142,13 +149,17 @@ def _axis(rng: random.Random, direction: Direction, kind: str, axis: int, rank: 
     if kind == "depthwise" and axis == rank - 2 and rng.random() < 0.8:  # taps that lie on neighbouring rows
         k, s = rng.randint(2, longest), rng.choice((1, 1, 1, 2))
         d = s if direction == "forward" else 1
+    if kind == "wide":  # sums are long, and phases few
+        k, s = max(k, 2), s if direction == "forward" or rng.random() < 0.2 else 1
     reach = geometry.dilated_kernel(k, d) - 1
     lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.6 else 0 for _ in range(2))
     if rng.random() < 0.12:
         lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (-3, reach + 2)))
     if kind == "pointwise" and rng.random() < 0.8:  # a matrix product, with perhaps one pixel too many
         s, (lo, hi) = 1, rng.choice(((0, 0), (0, 0), (0, 0), (0, 1), (1, 0)))
-    if axis == rank - 1:
+    if kind == "wide":
+        wanted = rng.randint(2, 20)
+    elif axis == rank - 1:
         wanted = _around(rng, 6 if rank == 1 else 4)
     else:
         wanted = rng.randint(1, 12 if kind == "depthwise" else 6)
@@ -169,6 +180,11 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
         groups = 1 if rng.random() < 0.65 else rng.choice((2, 3, 4))
         group_in = _around(rng) if rng.random() < 0.3 else rng.choice(FEW)
         group_out = _around(rng) if rng.random() < 0.55 else rng.choice(FEW)
+    if kind == "wide":  # whole vectors of result channels, and long sums
+        groups = rng.choice((1, 1, 2))
+        group_in, group_out = rng.choice((64, 100, 128, 200)), rng.choice((32, 45, 48, 48, 64))
+        if direction == "backward_data":
+            group_in, group_out = group_out, group_in
     axes = [_axis(rng, direction, kind, axis, rank) for axis in range(rank)]
     kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
     batch = rng.choice((1, 1, 1, 2, 3))

@@ -70,27 +70,34 @@ def convolve(
     not fit.
     """
     first, second = _readable(first), _readable(second)
-    steps = [(word, operand) for word, operand in epilogue if word == "scale"]
-    steps += [("bias", bias)] if bias is not None else []
-    steps += [(word, operand) for word, operand in epilogue if word != "scale"]
-    operands = [_operand(word, operand, out, first.dtype) for word, operand in steps]
+    operands = _operands(bias, epilogue, out, first.dtype) if bias is not None or epilogue else {}
     result = out
-    reads = (first, second, *(array for _, array in operands if array is not None and not _is_same(array, out)))
-    if not _is_plain(out) or 0 in out.strides or any(np.may_share_memory(out, array) for array in reads):
+    if (
+        not _is_plain(out)
+        or 0 in out.strides
+        or np.may_share_memory(out, first)
+        or np.may_share_memory(out, second)
+        or any(array is not None and _is_torn(array, out) for array in operands.values())
+    ):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
-    named = {EPILOGUES[word]: array for word, array in operands if array is not None}
-    if "residual" in named and named["residual"].strides != result.strides:
-        named["residual"] = np.ascontiguousarray(named["residual"])
-        if named["residual"].strides != result.strides:
+    x, w, y = _ROLES[direction]
+    arrays = {x: first, w: second}
+    for word, array in operands.items():
+        if array is not None:
+            arrays[EPILOGUES[word]] = array
+    residual = operands.get("add")
+    if residual is not None and residual.strides != result.strides:
+        arrays["residual"] = np.ascontiguousarray(residual)
+        if arrays["residual"].strides != result.strides:
             result = np.empty(out.shape, result.dtype)
-    arrays = {**dict(zip(_ROLES[direction], (first, second, result), strict=True)), **named}
+    arrays[y] = result
     problem = _problem(
         direction,
         first.dtype,
-        tuple((array.shape, array.strides) for array in (first, second, result)),
+        ((first.shape, first.strides), (second.shape, second.strides), (result.shape, result.strides)),
         (tuple(stride), tuple(dilation), tuple(pad_lo), tuple(pad_hi)),
         groups,
-        tuple(word for word, _ in operands),
+        tuple(operands),
     )
     plan = planner.make_plan(problem, workspace, weight)
     planner.record(plan)
@@ -141,38 +148,57 @@ def _problem(
     )
 
 
-def _operand(word: str, operand: Array | float | None, out: Array, dtype: np.dtype[Any]) -> tuple[str, Array | None]:
-    """An epilogue's step as the problem names it, and its array as kernels can read it.
+def _operands(
+    bias: Array | None, epilogue: Sequence[tuple[str, Array | float | None]], out: Array, dtype: np.dtype[Any]
+) -> dict[str, Array | None]:
+    """The epilogue's steps in order, as the problem names them, each with its array as kernels can read it.
 
     Raises: ShapeError, DTypeError.
     """
-    if word == "leaky":
-        word, operand = "prelu", np.full(out.shape[1], operand, dtype)
-    if word not in EPILOGUES or (operand is None) != (EPILOGUES[word] == ""):
-        expected = ", ".join(("leaky", *EPILOGUES))
-        got = f"{word!r} {'without' if operand is None else 'with'} an operand"
-        raise ShapeError(f"epilogue has {got}, expected some of {expected}", argument="epilogue", got=got)
-    if operand is None:
-        return word, None
-    array = _readable(np.asarray(operand))
+    steps: list[tuple[str, Array | float | None]] = [step for step in epilogue if step[0] == "scale"]
+    steps += [("bias", bias)] if bias is not None else []
+    steps += [step for step in epilogue if step[0] != "scale"]
+    found: dict[str, Array | None] = {}
+    for given, operand in steps:
+        word = given
+        if word == "leaky":
+            word, operand = "prelu", np.full(out.shape[1], operand, dtype)
+        if word not in EPILOGUES or word in found or (operand is None) != (EPILOGUES[word] == ""):
+            got = f"{given!r} {'again' if word in found else 'without' if operand is None else 'with'} an operand"
+            expected = ", ".join(("leaky", *EPILOGUES))
+            raise ShapeError(f"epilogue has {got}, expected some of {expected}", argument="epilogue", got=got)
+        found[word] = None if operand is None else _operand(word, np.asarray(operand), out, dtype)
+    return found
+
+
+def _operand(word: str, array: Array, out: Array, dtype: np.dtype[Any]) -> Array:
+    """An epilogue's array as kernels can read it.
+
+    Raises: ShapeError, DTypeError.
+    """
     shape, wanted = (out.shape, out.dtype) if word == "add" else (out.shape[1:2], dtype)
     if array.shape != shape:
         got = f"shape {array.shape}"
         raise ShapeError(f"epilogue: {word} has {got}, expected {shape}", argument=word, got=got, expected=shape)
-    if array.dtype != wanted.newbyteorder("="):
+    array = _readable(array)
+    if array.dtype.newbyteorder("=") != wanted.newbyteorder("="):
         got = array.dtype.name
         raise DTypeError(f"epilogue: {word} is {got}, expected {wanted.name}", argument=word, got=got, expected=wanted)
-    return word, array if word == "add" else np.ascontiguousarray(array)
+    return array if word == "add" else np.ascontiguousarray(array)
 
 
-def _is_same(a: Array, b: Array) -> bool:
-    """Whether two arrays are the same elements in the same places: a result may be added to what it overwrites."""
-    return a.strides == b.strides and a.shape == b.shape and address_of(a) == address_of(b)
+def _is_torn(array: Array, out: Array) -> bool:
+    """Whether writing `out` would change what is still to be read of an epilogue's array. It may be `out` itself:
+    each element is read where, and just before, it is written."""
+    is_out = array.strides == out.strides and array.shape == out.shape and address_of(array) == address_of(out)
+    return not is_out and np.may_share_memory(out, array)
 
 
 def _is_plain(array: Array) -> bool:
     """Whether kernels can address the array: native byte order, aligned, strides of whole elements."""
-    return bool(array.dtype.isnative and array.flags.aligned and not any(s % array.itemsize for s in array.strides))
+    flags = array.flags
+    whole = flags.c_contiguous or not any(s % array.itemsize for s in array.strides)
+    return bool(whole and flags.aligned and array.dtype.isnative)
 
 
 def _readable(array: Array) -> Array:

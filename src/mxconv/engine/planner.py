@@ -44,7 +44,7 @@ def make_plan(problem: ConvProblem, limit: int | None = None, weight: WeightIden
     """
     target = _target.current()
     count = threads.available()
-    key = (problem, target.name, count, *map(config.get, _KNOBS))
+    key = (problem, target.name, count, *config.get_all(_KNOBS))
     search = _Search(problem, target, count)
     plan, refusals = _recall(key) or search.choose()
     if limit is not None and plan.workspace_bytes > limit:

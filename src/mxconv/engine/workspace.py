@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,19 @@ class Ledger:
         return owner, round_up(address_of(owner))
 
 
-def address_of(array: npt.NDArray[Any]) -> int:
-    """The address of an array's first element."""
+def _address_by_interface(array: npt.NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])
+
+
+def _address_by_field(array: npt.NDArray[Any]) -> int:
+    # The data pointer is the first field of NumPy's array struct, which every extension module has compiled in. The
+    # interface takes 1.5 microseconds to say the same, and a call asks five times.
+    return _pointer_at(id(array) + object.__basicsize__).value or 0
+
+
+_pointer_at = ctypes.c_void_p.from_address
+_sample = np.zeros(3, np.uint8)[1:]
+_is_field = sys.implementation.name == "cpython" and _address_by_field(_sample) == _address_by_interface(_sample)
+
+address_of = _address_by_field if _is_field else _address_by_interface
+"""The address of an array's first element; the array must be a NumPy array."""

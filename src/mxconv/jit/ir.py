@@ -416,6 +416,11 @@ class Function:
             f"i32 {value.type.itemsize}, {mask.type} {mask.ref})"
         )
 
+    def prefetch(self, pointer: Value, level: int = 2) -> None:
+        """Ask for the cache line of an address, which may be any: into L1 (level 1) or L2."""
+        self.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.line(f"call void @llvm.prefetch.p0(ptr {pointer.ref}, i32 0, i32 {4 - level}, i32 1)")
+
     def claim(self, counter: Value) -> Value:
         """Take the next number from a counter that threads share."""
         return self.emit(I64, f"atomicrmw add ptr {counter.ref}, i64 1 monotonic, align 8")

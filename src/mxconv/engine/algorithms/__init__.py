@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .base import Algorithm, Verdict
+from .channel_lanes import ChannelLanes
 from .direct import Direct
 from .direct_weight import DirectWeight
 from .implicit_gemm import ImplicitGemm
 from .scratch_free import ScratchFree
 
-ALGORITHMS: tuple[Algorithm, ...] = (Direct(), ImplicitGemm(), DirectWeight(), ScratchFree())
+ALGORITHMS: tuple[Algorithm, ...] = (ChannelLanes(), Direct(), ImplicitGemm(), DirectWeight(), ScratchFree())
 
 __all__ = ["ALGORITHMS", "Algorithm", "Verdict"]

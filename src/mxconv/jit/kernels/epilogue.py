@@ -48,7 +48,8 @@ class Place:
 
 
 class Epilogue:
-    """Emits the end of one function's rows of results: `begin_row` once a result channel, `store` for each vector.
+    """Emits the end of one function's rows of results: `begin_row` once a result channel (`begin_lanes` once a vector
+    of them), `store` for each vector.
 
     The function has the argument block `args`, of that layout; `words` are the epilogue's but for bias.
     """
@@ -77,6 +78,20 @@ class Epilogue:
         numbers = {name: self._read(name, channel) for name in self._pointers if name != "bias"}
         numbers["bias"] = [cell.get() for cell in self._bias]
         self._row = {name: [f.splat(x, self.lanes) for x in values] for name, values in numbers.items()}
+
+    def begin_lanes(self, channel: Value, exists: Value) -> None:
+        """Read what belongs to result channels that lie in lanes, from a first on; real numbers only."""
+        f, numbers = self.f, self.numbers
+        bias = f.variable(numbers.computed.of(self.lanes), 0)
+
+        def read(name: str) -> Value:
+            at = f.offset(self._pointers[name], channel, numbers.stored)
+            return numbers.widen(f, f.masked_load(numbers.stored.of(self.lanes), at, exists))
+
+        with f.when(self._has_bias):
+            bias.set(read("bias"))
+        self._row = {name: [read(name)] for name in self._pointers if name != "bias"}
+        self._row["bias"] = [bias.get()]
 
     def store(self, totals: Sequence[Value], places: Sequence[Place]) -> None:
         """Finish one vector of sums (its parts) of the row that has begun, and store it."""

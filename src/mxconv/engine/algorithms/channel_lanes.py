@@ -1,0 +1,239 @@
+"""channel_lanes: result channels in lanes, pixels one by one (jit/kernels/channel_lanes.py).
+
+The choice where a group has enough result channels to fill vectors: no pixel is computed in vain, whatever the image's
+size, stride or dilation. What it costs is transposing the results, so sums must not be short.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+
+from ... import config
+from ...jit import compiler
+from ...jit.kernels import staging
+from ...jit.kernels.blocks import Layout
+from ...jit.kernels.channel_lanes import ARGS, PIXEL, Spec, emit_channel_lanes
+from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
+from ...jit.kernels.gemm import Tile
+from ...jit.numbers import Numbers
+from ...jit.target import Target
+from ..plan import Plan, Step
+from ..problem import ConvProblem, Ints
+from ..threads import job_at
+from ..workspace import Ledger, address_of
+from .base import ACCEPTED, Verdict
+from .correlation import (
+    SLOTS,
+    Box,
+    Roles,
+    book_packing,
+    common_values,
+    compiled_words,
+    make_tables,
+    measure_box,
+    reach,
+    roles_of,
+    with_row_axis,
+)
+
+LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
+
+CHAIN = 256
+"""Products in one chain of additions."""
+ONE_CHUNK = 1 << 40
+"""The packed weight lists its products tap by tap, each over all channels, as the offsets do."""
+PIXEL_BLOCK = 16
+"""Tiles in a block of pixels, whose sums are finished together."""
+STAGED_BYTES = 512 << 10
+"""What the staged copy of a box may take: half of a common L2 cache."""
+MOST_STAGED_BYTES = 1 << 20
+"""What the staged copy of the smallest box may take: it is read again for every tile."""
+MOST_PIXELS = 4096
+"""Pixels in a box, which are listed."""
+LEAST_PRODUCTS = 256
+"""Products in a sum, from which on transposing the results costs little."""
+LEAST_PRODUCTS_OF_PHASES = 2048
+"""The same where the phases of a stride are stored apart, which direct interleaves."""
+TRANSPOSING = 14.0
+"""What transposing a vector of results costs more than storing it as direct does, as products of that vector."""
+MOST_IDLE = 0.1
+"""Share of lanes that may stand idle for want of result channels."""
+LEAST_FILLED = 0.85
+"""Share of the lanes that an image's pixels fill, from which on implicit_gemm wastes little."""
+MANY_PRODUCTS = 2048
+"""Products in a sum, from which on tiles of 16 registers read the staged copy too often."""
+
+
+def choose_tile(target: Target, lanes: int, rows: int, pixels: int) -> Tile:
+    """The tile that fills the registers and wastes the fewest lanes and pixels.
+
+    Accumulators, the vectors of a product's channels and a broadcast pixel stay in registers; narrow tiles load more
+    for each product.
+    """
+    tiles = [(6, 4), (5, 4), (8, 3), (7, 3)] if target.registers >= 32 else [(6, 2), (5, 2), (4, 3), (3, 3)]
+
+    def cost(shape: tuple[int, int]) -> float:
+        mr, nv = shape
+        return -(-rows // (nv * lanes)) * -(-pixels // mr) * (mr * nv + 1 + 0.25 * (mr + nv))
+
+    return Tile(*min(tiles, key=cost))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How the grid is cut into boxes and the channels into blocks of panels."""
+
+    block: Ints
+    box: Box
+    block_panels: int
+
+
+def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: int, samples: int, thrift: int) -> Cut:
+    """The cut with which the threads are estimated to be done first: boxes that fit in cache, staged once for as many
+    panels as possible."""
+    size = numbers.computed.itemsize * max(1, roles.channels)
+    limit = config.get("block_pixels") or MOST_PIXELS
+    panels = -(-roles.rows // (tile.nv * lanes))
+    most_panels = max(1, (config.get("block_channels") or roles.rows) // (tile.nv * lanes)) if thrift == 0 else 1
+    lane = min(roles.grid[-1], max(1, limit >> thrift))
+    best: tuple[float, Cut] | None = None
+    for sizes in itertools.product(*map(_halves, roles.grid[-3:-1])):
+        block = (*(1,) * (len(roles.axes) - 1 - len(sizes)), *sizes, lane)
+        pixels = math.prod(block)
+        box = measure_box(roles, block, [1] * len(roles.axes), lanes)
+        if (pixels > limit or box.staged * size > STAGED_BYTES >> thrift) and math.prod(sizes) > 1:
+            continue
+        boxes = samples * roles.phases * math.prod(-(-m // b) for m, b in zip(roles.grid, block, strict=True))
+        for blocks in (1, 2, 3, 4, panels):
+            block_panels = min(-(-panels // blocks), most_panels)
+            tasks = boxes * -(-panels // block_panels)
+            products = -(-pixels // tile.mr) * tile.mr * block_panels * tile.nv * roles.channels * roles.most_taps
+            work = 2.5 * box.staged * roles.channels / lanes + 20 * pixels + products / 2
+            cost = work * -(-tasks // threads)
+            if best is None or cost < best[0]:
+                best = cost, Cut(block, box, block_panels)
+    assert best is not None
+    return best[1]
+
+
+def _halves(most: int) -> list[int]:
+    """Block sizes to consider on one axis: the whole, and halves of it."""
+    sizes = [most]
+    while sizes[-1] > 1:
+        sizes.append(-(-sizes[-1] // 2))
+    return sizes
+
+
+@functools.cache
+def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
+    return compiler.compile_module(emit_channel_lanes(spec, target), target, f"{spec.name}_{target.name}")
+
+
+class ChannelLanes:
+    """Vectors of result channels times scalar pixels. See the module's docstring."""
+
+    name = "channel_lanes"
+
+    def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
+        if problem.direction == "backward_weight":
+            return Verdict(False, "direction backward_weight, needs forward or backward_data")
+        if problem.storage.kind == "complex":
+            return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
+        roles = with_row_axis(roles_of(problem))
+        products = roles.channels * roles.most_taps
+        if not roles.pixels or not roles.rows:
+            return Verdict(False, "no results, needs some")
+        least = LEAST_PRODUCTS if roles.phases == 1 else LEAST_PRODUCTS_OF_PHASES
+        if products < least:
+            return Verdict(False, f"sums of {products} products, pays from {least} on")
+        size = Numbers.of(problem.dtype).computed.itemsize
+        lanes = target.lanes(size)
+        nr = choose_tile(target, lanes, roles.rows, roles.pixels).nv * lanes
+        idle = 1 - roles.rows / (-(-roles.rows // nr) * nr)
+        if idle > MOST_IDLE:
+            return Verdict(False, f"{roles.rows} result channels a group leave {idle:.0%} of the lanes idle")
+        filled = roles.pixels / (-(-roles.pixels // lanes) * lanes)
+        if filled >= LEAST_FILLED:
+            if roles.most_taps == 1:
+                return Verdict(False, "one tap a pixel, needs more to share the staged copy")
+            if target.registers < 32 and products >= MANY_PRODUCTS:
+                return Verdict(False, f"sums of {products} products, pays below {MANY_PRODUCTS} with 16 registers")
+        lane = roles.axes[-1]
+        waste, cost = reach(lane) / lane.src_step / lane.positions, TRANSPOSING / products
+        if waste <= cost and roles.most_taps > 1:
+            return Verdict(False, f"halo columns cost direct {waste:.1%}, transposing costs {cost:.1%}")
+        block = (*(1,) * (len(roles.axes) - 1), min(lane.positions, MOST_PIXELS))
+        staged = measure_box(roles, block, [1] * len(roles.axes), lanes).staged * roles.channels * size
+        if staged > MOST_STAGED_BYTES:
+            return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
+        return ACCEPTED
+
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
+        p, roles = problem, with_row_axis(roles_of(problem))
+        numbers = Numbers.of(p.dtype)
+        size = numbers.computed.itemsize
+        lanes = target.lanes(size)
+        tile = choose_tile(target, lanes, min(roles.rows, config.get("block_channels") or roles.rows), roles.pixels)
+        nr = tile.nv * lanes
+        chain = min(CHAIN, config.get("block_reduction") or CHAIN)
+        panels = -(-roles.rows // nr)
+        cut = choose_cut(roles, numbers, tile, lanes, threads, p.batch * p.groups, thrift)
+        blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
+        row_blocks = -(-panels // cut.block_panels)
+        run_tasks = p.batch * p.groups * roles.phases * row_blocks * blocks
+        threads = max(1, min(threads, run_tasks))
+        pixels, runs = math.prod(cut.block), math.prod(cut.block[:-1])
+        pixel_block = math.lcm(tile.mr, lanes)
+        pixel_block *= max(1, PIXEL_BLOCK * tile.mr // pixel_block)
+        products = max(1, roles.channels * roles.most_taps)
+
+        scratch = Ledger()
+        heads = len(STATE_NAMES) + len(staging.STATE)
+        axes = len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
+        scratch.book("state", 8 * (heads + axes))
+        for name, bytes_ in (
+            ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
+            ("at_runs", 8 * len(staging.RUN_LIST) * runs),
+            ("at_pixels", 8 * len(PIXEL) * (pixels + tile.mr)),
+            ("at_near", 8 * -(-pixels // lanes)),
+            ("at_offsets", 8 * products),
+            # A block's sums; the last tile may overhang, and squares of pixels are transposed whole.
+            ("at_c", min(pixel_block, -(-pixels // lanes) * lanes + tile.mr) * nr * size),
+            ("at_staged", (cut.box.staged * roles.channels + lanes) * size),
+        ):
+            scratch.book(name, bytes_)
+        ledger = Ledger()
+        ledger.book("scratch", scratch.total * threads)
+
+        tables = make_tables(roles, cut.block)
+        values = {
+            **common_values(p, roles, panels),
+            "blocks": blocks,
+            "panels_of_rows": panels,
+            "block_panels": cut.block_panels,
+            "row_blocks": row_blocks,
+            "tile_chain": chain,
+            "pixel_block": pixel_block,
+            "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step,
+            "run_tasks": run_tasks,
+            "tables": address_of(tables),
+            "scratch_bytes": scratch.total,
+            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+        }
+        module = _kernels(Spec(p.dtype, tile, compiled_words(p)), target)
+        return Plan(
+            problem=p,
+            algorithm=self.name,
+            blocks={"pixels": blocks, "channels": row_blocks, "reduction": -(-products // chain)},
+            threads=threads,
+            steps=(Step("run", job_at(module.address("run")), run_tasks),),
+            layout=LAYOUT,
+            arguments=LAYOUT.fill(values),
+            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            ledger=ledger,
+            packing=book_packing(ledger, p, roles, self.name, nr, ONE_CHUNK, module),
+            keep=(tables, module),
+        )

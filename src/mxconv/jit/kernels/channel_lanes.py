@@ -1,0 +1,283 @@
+"""Direct convolution with result channels in lanes: c[pixel][channel] += w[k][channel] * x[pixel + offset_k].
+
+A box of the source is staged once, padded, in the source's own order (see staging.py). The register tile holds `mr`
+pixels times `nv` vectors of result channels; a pixel is a pointer into the staged copy and every product a scalar read
+there at a plain offset. So pixels may lie anywhere: there are no halo columns, strides and dilations cost nothing, and
+rows that are no multiple of a vector waste nothing. Finished tiles are transposed on their way to a result whose
+pixels are neighbours, and stored as they are where channels are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import I64, PTR, Function, Value
+from ..target import Target
+from .blocks import Layout
+from .correlation import AXIS
+from .epilogue import Epilogue, Place
+from .gemm import Tile, accumulate, put_or_add
+from .staging import RUN_LIST, Staging
+
+ARGS = (
+    "blocks", "panels_of_rows", "block_panels", "row_blocks", "tile_chain", "pixel_block", "dst_lane",
+    "at_pixels", "at_near", "at_c",
+)  # fmt: skip
+"""This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
+
+PIXEL = Layout(("staged", "dst"))
+"""One grid position of a box: where its window begins in the staged copy, and where its result goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the code is specialised on."""
+
+    dtype: str
+    tile: Tile
+    """mr pixels by nv vectors of channels."""
+    epilogue: tuple[str, ...] = ()
+    """What else is done to the sums than adding a bias (see epilogue.py)."""
+
+    @property
+    def name(self) -> str:
+        return "_".join((f"channel_lanes_{self.dtype}_{self.tile.mr}x{self.tile.nv}", *self.epilogue))
+
+
+def emit_channel_lanes(spec: Spec, target: Target) -> str:
+    """The bundle's IR: exported functions `pack_weight(args, worker)` and `run(args, worker)`."""
+    return _Bundle(spec, target).module.text()
+
+
+class _Bundle(Staging):
+    def __init__(self, spec: Spec, target: Target) -> None:
+        super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=1, packs_weight=False)
+        self.epilogue = spec.epilogue
+        self.emit_pack_channels()
+        self.emit_list_pixels()
+        self.emit_tile()
+        self.emit_transpose()
+        self.emit_finish()
+        self.emit_run_panels()
+        self.emit_run()
+
+    # ---- weights: panels[group][panel][phase][tap][channel][nr]
+
+    def emit_pack_channels(self) -> None:
+        numbers, lanes, nv = self.numbers, self.lanes, self.tile.nv
+        stored = numbers.stored.of(lanes)
+        with self.module.function("pack_weight", exported=True, args=PTR, worker=I64) as f:
+            args = f.args["args"]
+            state = self.scratch(f, args)
+            w_offset = f.variable(I64, 0)
+            names = (
+                "pack_tasks", "phases", "panels_of_rows", "rows", "channels", "all_taps", "w_group", "w_row",
+                "w_channel",
+            )  # fmt: skip
+            count, phases, panels, rows, channels, all_taps, w_group, w_row, w_channel = self.args.read(f, args, *names)
+            weight, to = self.args.pointer(f, args, "w"), self.args.pointer(f, args, "panels")
+            with f.tasks(self.args.address(f, args, "pack_counter"), count) as task:
+                phase, block = task % phases, task // phases
+                first = (block % panels) * self.nr
+                f.call("select_phase", args, state, phase)
+                taps, before = self.state.read(f, state, "taps", "taps_before")
+                source = f.offset(weight, (block // panels) * w_group + first * w_row, numbers.stored)
+                own = f.offset(to, (block * all_taps + before) * channels * self.nr, numbers.computed)
+                with f.loop(0, taps) as t:
+                    f.call("select_tap", args, state, t, Value(f, PTR, w_offset.ref))
+                    with f.loop(0, channels) as c:
+                        at = f.offset(source, w_offset.get() + c * w_channel, numbers.stored)
+                        place = f.offset(own, (t * channels + c) * self.nr, numbers.computed)
+                        for v in range(nv):
+                            row = f.lane_numbers(lanes) + v * lanes
+                            pointers = f.offset(at, row * f.splat(w_row, lanes), numbers.stored)
+                            value = f.gather(stored, pointers, row < f.splat(rows - first, lanes))
+                            f.store(numbers.widen(f, value), place, v * lanes, aligned=True)
+
+    # ---- the pixels of a box
+
+    def emit_list_pixels(self) -> None:
+        """Every grid position of the box; the last is repeated to fill up a tile. `at_near` says of each vector of
+        pixels whether their results are neighbours."""
+        lanes = self.lanes
+        with self.module.function("list_pixels", args=PTR, state=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = self.args.pointer(f, args, "tables")
+            (rank,) = self.args.read(f, args, "rank")
+            (dst_lane,) = self.args.read(f, args, "dst_lane")
+            (step,) = AXIS.read(f, self.axis_row(f, tables, rank - 1), "src_step")
+            sections = ("at_runs", "at_pixels", "at_near")
+            run_list, table, near = (self.section(f, args, state, n) for n in sections)
+            (runs,) = self.state.read(f, state, "runs")
+            (columns,) = self.own(f, state, rank - 1, "length")
+            first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
+            last, is_near = f.variable(I64, 0), f.variable(I64, 1)
+            with f.loop(0, runs) as r:
+                staged, dst = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), *RUN_LIST.names)
+                with f.loop(0, columns) as i:
+                    n = r * columns + i
+                    to = dst + first_lane + i * dst_lane
+                    self.put_pixel(f, table, n, staged + i * step, to)
+                    follows = (n % lanes > 0) & to.equals(last.get() + 1)
+                    begins = (n % lanes).equals(0)
+                    is_near.set(f.select(begins, f.constant(1, I64), is_near.get() & f.cast("zext", follows, I64)))
+                    f.store(is_near.get(), near, n // lanes)
+                    last.set(to)
+            count = runs * columns
+            entry = f.offset(table, (count - 1) * len(PIXEL), I64)
+            staged, dst = PIXEL.read(f, entry, *PIXEL.names)
+            with f.loop(count, count + (self.tile.mr - 1)) as n:
+                self.put_pixel(f, table, n, staged, dst)
+
+    def put_pixel(self, f: Function, table: Value, n: Value, staged: Value, dst: Value) -> None:
+        entry = f.offset(table, n * len(PIXEL), I64)
+        f.store(staged, entry, PIXEL.index["staged"])
+        f.store(dst, entry, PIXEL.index["dst"])
+
+    # ---- the register tile
+
+    def emit_tile(self) -> None:
+        """c[pixel][nr] (+)= sum over k of a[k][nr] * staged[pixel + offsets[k]]: one chain."""
+        numbers, lanes, tile = self.numbers, self.lanes, self.tile
+        with self.module.function("tile", k=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64) as f:
+            cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
+            sources = [
+                f.offset(
+                    f.args["staged"],
+                    f.load(I64, f.args["pixels"], i * len(PIXEL) + PIXEL.index["staged"]),
+                    numbers.computed,
+                )
+                for i in range(tile.mr)
+            ]
+            with f.loop(0, f.args["k"]) as k:
+                offset = f.load(I64, f.args["offsets"], k)
+                row = f.offset(f.args["a"], k * self.nr, numbers.computed)
+                vectors = [f.load(self.vector, row, j * lanes, aligned=True) for j in range(tile.nv)]
+                for i in range(tile.mr):
+                    sample = f.splat(f.load(numbers.computed, sources[i], offset), lanes)
+                    for j in range(tile.nv):
+                        accumulate([cells[i][j]], [sample], [vectors[j]])
+            places = [i * self.nr + j * lanes for i in range(tile.mr) for j in range(tile.nv)]
+            put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
+
+    # ---- results
+
+    def emit_transpose(self) -> None:
+        """to[channel][pixel] = c[pixel][channel], a square of one vector each way."""
+        lanes = self.lanes
+        with self.module.function("transpose", c=PTR, to=PTR) as f:
+            rows = [f.load(self.vector, f.args["c"], i * self.nr, aligned=True) for i in range(lanes)]
+            for i, row in enumerate(f.transpose(rows)):
+                f.store(row, f.args["to"], i * lanes, aligned=True)
+
+    def emit_finish(self) -> None:
+        """Finish the sums of a block of pixels (see epilogue.py) and store them.
+
+        `first` is the block's first pixel, a multiple of the lanes, and `channel` the result channel of lane 0, of
+        which there are `rows` in all.
+        """
+        numbers, lanes = self.numbers, self.lanes
+        with self.module.function(
+            "finish", args=PTR, state=PTR, result=PTR, channel=I64, rows=I64, first=I64, pixels=I64
+        ) as f:
+            args, state, result, rows = (f.args[n] for n in ("args", "state", "result", "rows"))
+            first, pixels = f.args["first"], f.args["pixels"]
+            table, near, c = (self.section(f, args, state, n) for n in ("at_pixels", "at_near", "at_c"))
+            (dst_channel,) = self.args.read(f, args, "dst_channel")
+            epilogue = Epilogue(f, numbers, lanes, self.args, args, self.epilogue)
+            square, apart = f.stack(numbers.computed, lanes * lanes), f.variable(I64.of(lanes), 0)
+            pixel_table = f.offset(table, first * len(PIXEL), I64)
+            with f.loop(0, rows, lanes) as v:
+                exists = f.lane_numbers(lanes) < f.splat(rows - v, lanes)
+                with f.when(dst_channel.equals(1)) as otherwise:
+                    epilogue.begin_lanes(f.args["channel"] + v, exists)
+                    with f.loop(0, pixels) as p:
+                        (at,) = PIXEL.read(f, f.offset(pixel_table, p * len(PIXEL), I64), "dst")
+                        total = f.load(self.vector, f.offset(c, p * self.nr + v, numbers.computed), aligned=True)
+                        epilogue.store([total], [Place(f.offset(result, at + v, numbers.result), exists)])
+                with otherwise, f.loop(0, pixels, lanes) as p:
+                    f.call("transpose", f.offset(c, p * self.nr + v, numbers.computed), square)
+                    own = f.offset(pixel_table, p * len(PIXEL), I64)
+                    (start,) = PIXEL.read(f, own, "dst")
+                    beside = f.load(I64, near, (first + p) // lanes).equals(1)
+                    is_whole = beside & (pixels - p >= lanes)
+                    mask = f.lane_numbers(lanes) < f.splat(pixels - p, lanes)
+                    with f.when(beside ^ 1):
+                        index = f.lane_numbers(lanes) * len(PIXEL) + PIXEL.index["dst"]
+                        apart.set(f.gather(I64.of(lanes), f.offset(own, index, I64), mask))
+                    with f.loop(0, f.smaller(rows - v, lanes)) as i:
+                        epilogue.begin_row(f.args["channel"] + v + i)
+                        total = f.load(self.vector, square, i * lanes, aligned=True)
+                        row = f.offset(result, (v + i) * dst_channel, numbers.result)
+                        neighbours = f.offset(row, start, numbers.result)
+                        with f.when(is_whole) as partly:
+                            epilogue.store([total], [Place(neighbours)])
+                        with partly:
+                            with f.when(beside) as scattered:
+                                epilogue.store([total], [Place(neighbours, mask)])
+                            with scattered:
+                                epilogue.store([total], [Place(f.offset(row, apart.get(), numbers.result), mask)])
+
+    # ---- the driver
+
+    def emit_run(self) -> None:
+        with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
+            args = f.args["args"]
+            state = self.scratch(f, args)
+            names = ("run_tasks", "blocks", "phases", "row_blocks", "groups", "src_batch", "src_group")
+            count, blocks, phases, row_blocks, groups, src_batch, src_group = self.args.read(f, args, *names)
+            src, offsets = self.args.pointer(f, args, "src"), self.section(f, args, state, "at_offsets")
+            with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
+                block, rest = task % blocks, task // blocks
+                row_block, rest = rest % row_blocks, rest // row_blocks
+                phase, rest = rest % phases, rest // phases
+                group, sample = rest % groups, rest // groups
+                f.call("select_phase", args, state, phase)
+                f.call("select_block", args, state, block)
+                (empty,) = self.state.read(f, state, "empty")
+                with f.when(empty.equals(0)):
+                    f.call("list_rows", args, state)
+                    f.call("list_runs", args, state)
+                    f.call("list_offsets", args, state, offsets)
+                    f.call("list_pixels", args, state)
+                    source = f.offset(src, sample * src_batch + group * src_group, self.numbers.stored)
+                    f.call("stage", args, state, source)
+                    f.call("run_panels", args, state, sample, group, row_block)
+
+    def emit_run_panels(self) -> None:
+        """All results of the staged box in one block of result channels."""
+        numbers, tile = self.numbers, self.tile
+        with self.module.function("run_panels", args=PTR, state=PTR, sample=I64, group=I64, row_block=I64) as f:
+            args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
+            names = ("rows", "channels", "all_taps", "panels_of_rows", "block_panels", "tile_chain", "pixel_block")
+            rows, channels, all_taps, panels, block_panels, chain, pixel_block = self.args.read(f, args, *names)
+            dst_batch, dst_group, dst_channel = self.args.read(f, args, "dst_batch", "dst_group", "dst_channel")
+            dst, weights = self.args.pointer(f, args, "dst"), self.args.pointer(f, args, "panels")
+            (rank,) = self.args.read(f, args, "rank")
+            taps, before, runs = self.state.read(f, state, "taps", "taps_before", "runs")
+            sections = ("at_offsets", "at_pixels", "at_staged", "at_c")
+            offsets, table, staged, c = (self.section(f, args, state, n) for n in sections)
+            (columns,) = self.own(f, state, rank - 1, "length")
+            pixels, total = runs * columns, taps * channels
+            first = f.variable(I64)
+            begin = f.args["row_block"] * block_panels
+            with (
+                f.loop(begin, f.smaller(begin + block_panels, panels)) as n,
+                f.loop(0, pixels, pixel_block) as p0,
+            ):
+                p1 = f.smaller(p0 + pixel_block, pixels)
+                a = f.offset(
+                    weights, (((group * panels + n) * all_taps) + before) * channels * self.nr, numbers.computed
+                )
+                first.set(1)
+                with f.loop(0, f.larger(total, 1), chain) as k:
+                    length = f.smaller(total - k, chain)
+                    own_a, own_offsets = f.offset(a, k * self.nr, numbers.computed), f.offset(offsets, k, I64)
+                    with f.loop(p0, p1, tile.mr) as p:
+                        own_pixels = f.offset(table, p * len(PIXEL), I64)
+                        own_c = f.offset(c, (p - p0) * self.nr, numbers.computed)
+                        f.call("tile", length, own_a, own_offsets, own_pixels, staged, own_c, first.get())
+                    first.set(0)
+                row = n * self.nr
+                result = f.offset(dst, sample * dst_batch + group * dst_group + row * dst_channel, numbers.result)
+                f.call("finish", args, state, result, group * rows + row, f.smaller(rows - row, self.nr), p0, p1 - p0)
