@@ -164,7 +164,7 @@ def _operands(
         if word == "leaky":
             word, operand = "prelu", np.full(out.shape[1], operand, dtype)
         if word not in EPILOGUES or word in found or (operand is None) != (EPILOGUES[word] == ""):
-            got = f"{given!r} {'again' if word in found else 'without' if operand is None else 'with'} an operand"
+            got = f"{given!r} {'twice' if word in found else 'without an operand' if operand is None else 'with one'}"
             expected = ", ".join(("leaky", *EPILOGUES))
             raise ShapeError(f"epilogue has {got}, expected some of {expected}", argument="epilogue", got=got)
         found[word] = None if operand is None else _operand(word, np.asarray(operand), out, dtype)

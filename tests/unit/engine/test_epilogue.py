@@ -66,12 +66,13 @@ def test_nan_stays_and_minus_infinity_is_cut_off() -> None:
     ("epilogue", "error", "text"),
     [
         ([("gelu", None)], ShapeError, r"'gelu' without an operand, expected some of leaky, scale"),
-        ([("relu", SCALE)], ShapeError, r"'relu' with an operand"),
+        ([("relu", SCALE)], ShapeError, r"'relu' with one, expected"),
         ([("add", None)], ShapeError, r"'add' without an operand"),
         ([("scale", SCALE[:4])], ShapeError, r"scale has shape \(4,\), expected \(5,\)"),
         ([("add", RESIDUAL[:1])], ShapeError, r"add has shape"),
         ([("add", RESIDUAL.astype("f8"))], DTypeError, r"add is float64, expected float32"),
-        ([("relu", None), ("scale", SCALE), ("relu", None)], ShapeError, r"in this order"),
+        ([("relu", None), ("scale", SCALE), ("relu", None)], ShapeError, r"'relu' twice"),
+        ([("add", RESIDUAL), ("relu", None), ("leaky", 0.1)], ShapeError, r"one activation"),
         ([("relu", None), ("prelu", SCALE)], ShapeError, r"one activation"),
     ],
 )

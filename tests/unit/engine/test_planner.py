@@ -150,7 +150,7 @@ def test_an_algorithm_that_nobody_knows_is_refused(names):
     with config.override(algorithms=names), pytest.raises(ParamError) as caught:
         planner.make_plan(P)
     assert f"MXCONV_ALGORITHMS) is {names!r}" in str(caught.value)
-    assert "expected a comma list of direct, implicit_gemm" in str(caught.value)
+    assert "expected a comma list of channel_lanes, direct, implicit_gemm" in str(caught.value)
     assert caught.value.expected == tuple(algorithm.name for algorithm in ALGORITHMS)
 
 
@@ -204,7 +204,7 @@ def test_the_log_prints_one_line_for_each_plan(capfd):
     assert out == ""
     (line,) = err.splitlines()
     plan = planner.make_plan(P)
-    assert line == f"mxconv plan: {plan.summary()}"
+    assert line.startswith(f"mxconv plan: {plan.summary()} | channel_lanes: ")
     for part in (str(P), plan.algorithm, "threads", f"{plan.workspace_bytes} bytes"):
         assert part in line
 
