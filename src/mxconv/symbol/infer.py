@@ -180,13 +180,7 @@ def given_shapes(op: str, entries: Sequence[Entry], shapes: Mapping[str, Any]) -
 
     Raises: ParamError, for a name that no variable has; TypeError, ShapeError.
     """
-
-    def read(name: str, value: Any) -> Shape:
-        if not isinstance(value, (tuple, list)):
-            raise TypeError(f"Arguments need to be shapes (tuple), but {name!r} is {type(value)}.")
-        return read_shape(op, name, value)
-
-    return _match(op, "shapes", entries, (), shapes, read)
+    return _match(op, "shapes", entries, (), shapes, _shape_reader(op, tuple, list))
 
 
 def given_types(op: str, entries: Sequence[Entry], types: Mapping[str, Any]) -> dict[Node, Any]:
@@ -203,13 +197,7 @@ def shape_lists(entries: Sequence[Entry], args: Sequence[Any], kwargs: Mapping[s
 
     Raises: TypeError, ValueError, ParamError, ShapeError.
     """
-
-    def read(name: str, value: Any) -> Shape:
-        if not isinstance(value, tuple):
-            raise TypeError(f"Arguments need to be shapes (tuple), but {name!r} is {type(value)}.")
-        return read_shape("infer_shape", name, value)
-
-    known = _match("infer_shape", "shapes", entries, args, kwargs, read)
+    known = _match("infer_shape", "shapes", entries, args, kwargs, _shape_reader("infer_shape", tuple))
     facts = infer_shapes(entries, known)
     lists = _lists(entries, facts, write_shape)
     if partial or all(map(is_complete, facts.values())):
@@ -268,6 +256,15 @@ def _match(
             raise refusal(ParamError, name, "no variable of the graph", "one of them", why, fix=fix, op=op)
     values = {name: read(name, value) for name, value in kwargs.items() if value is not None}
     return known | {node: values[node.name] for node in variables if node.name in values}
+
+
+def _shape_reader(op: str, *kinds: type) -> Callable[[str, Any], Shape]:
+    def read(name: str, value: Any) -> Shape:
+        if not isinstance(value, kinds):
+            raise TypeError(f"Arguments need to be shapes (tuple), but {name!r} is {type(value)}.")
+        return read_shape(op, name, value)
+
+    return read
 
 
 def _type_reader(op: str) -> Callable[[str, Any], Any]:
