@@ -96,7 +96,9 @@ def _node_text(node: Node, number: Mapping[Node, int]) -> str:
     return _lines("{}", fields, "    ")
 
 
-def _lines(brackets: str, items: Iterable[str], indent: str) -> str:
+def _lines(brackets: str, items: Sequence[str], indent: str) -> str:
+    if not items:
+        return brackets
     separator = f", \n{indent}  "
     return f"{brackets[0]}\n{indent}  {separator.join(items)}\n{indent}{brackets[1]}"
 
