@@ -23,10 +23,11 @@ to_dlpack_for_write true_divide waitall zeros"""
 
 NDARRAY_NAMES = """T abs arccos arccosh arcsin arcsinh arctan arctanh argmax argmin as_in_context as_in_ctx asnumpy
 asscalar astype attach_grad backward broadcast_like broadcast_to cbrt ceil clip context copy copyto cos cosh ctx
-degrees detach dot dtype exp expand_dims expm1 fix flatten flip floor grad log log10 log1p log2 max mean min ndim norm
-numpy_view one_hot ones_like pad pick prod radians rcbrt reciprocal relu repeat reshape reshape_like rint round rsqrt
-shape sigmoid sign sin sinh size slice slice_axis slice_like split sqrt square squeeze storage stype sum swapaxes take
-tan tanh tile to_dlpack_for_read to_dlpack_for_write transpose trunc wait_to_read writing zeros_like"""
+degrees detach dot dtype exp expand_dims expm1 fix flatten flip floor grad log log10 log1p log2 log_softmax max mean
+min ndim norm numpy_view one_hot ones_like pad pick prod radians rcbrt reciprocal relu repeat reshape reshape_like
+rint round rsqrt shape sigmoid sign sin sinh size slice slice_axis slice_like softmax split sqrt square squeeze
+storage stype sum swapaxes take tan tanh tile to_dlpack_for_read to_dlpack_for_write transpose trunc wait_to_read
+writing zeros_like"""
 
 
 def test_names() -> None:

@@ -113,3 +113,11 @@ class ReductionMethods(ArrayBase):
     def dot(self, other: ArrayBase, transpose_a: bool = False, transpose_b: bool = False) -> Self:
         """Product of our last axis with the other array's first one; shape (1,) for two vectors."""
         return apply("dot", self, other, transpose_a=transpose_a, transpose_b=transpose_b)
+
+    def softmax(self, axis: int = -1) -> Self:
+        """exp(x), divided by its sum along the axis."""
+        return apply("softmax", self, axis=axis)
+
+    def log_softmax(self, axis: int = -1) -> Self:
+        """The logarithms of the softmax along the axis."""
+        return apply("log_softmax", self, axis=axis)

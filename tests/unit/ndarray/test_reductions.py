@@ -140,4 +140,6 @@ def test_methods_of_each_element() -> None:
     x = nd.array([0.25, 0.5])
     for name in FUNCTIONS.split():
         np.testing.assert_array_equal(getattr(x, name)().asnumpy(), getattr(nd, name)(x).asnumpy())
+    np.testing.assert_allclose(x.softmax().sum().asnumpy(), 1, rtol=1e-6)
+    np.testing.assert_allclose(x.log_softmax(axis=0).exp().asnumpy(), x.softmax().asnumpy(), rtol=1e-6)
     assert (x + 1).arccosh().asnumpy()[0] == np.arccosh(np.float32(1.25))

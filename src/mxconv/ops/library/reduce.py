@@ -10,6 +10,7 @@ where a factor is 0; a position that the type cannot hold is refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -145,9 +146,31 @@ def _other_factors(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Arr
     return (others.astype(data.dtype),)
 
 
+def _other_factors_gradient(step: Step[Any]) -> list[Any]:
+    """The derivative for x_j of the product of all but x_i is that of all but x_i and x_j: n*n of them for each row."""
+    data = step.inputs[0]
+    axes = reduced_axes(step.param, data.ndim)
+    order = (*(axis for axis in range(data.ndim) if axis not in axes), *axes)
+    n = math.prod(data.shape[axis] for axis in axes)
+    if not data.size:
+        return [None]
+
+    def rows(x: Any) -> Term:
+        return Term(step, x).transpose(axes=order).Reshape(shape=(-1, n))
+
+    (numbers,) = step.invoke("_arange", [], {"start": n})
+    same = Term(step, numbers).one_hot(depth=n, dtype=data.dtype)
+    factors = rows(data).expand_dims(axis=1) * (1 - same) + same  # row i has 1 in the place of x_i
+    products = factors.call("_other_factors", axis=-1) * (1 - same)
+    moved = (products * rows(step.out_grads[0]).expand_dims(axis=2)).sum(axis=1)
+    back = moved.Reshape(shape=tuple(data.shape[axis] for axis in order))
+    return [back.transpose(axes=tuple(order.index(axis) for axis in range(data.ndim))).value]
+
+
 define(
     "_other_factors",
     _other_factors,
+    gradient=_other_factors_gradient,
     fields={"axis": Field(AXES, "None"), "keepdims": Field(BOOL, "0"), "exclude": Field(BOOL, "0")},
     doc="For each element the product of those that are reduced with it: the derivative of prod.",
 )
