@@ -19,7 +19,7 @@ from ..merge import merge_shape, unify_shapes
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, InferShape, Shape, Step
 from ..signature import Field
-from .rules import define, type_of_first, working
+from .rules import define, sum_over, type_of_first, working
 
 
 def _spread(source: tuple[int | None, ...], target: Sequence[int | None], name: str) -> tuple[int | None, ...]:
@@ -138,8 +138,8 @@ def _infer_sum_like(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> 
 def _sum_like(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
     data, shape = arrays[0], arrays[1].shape
     spare = data.ndim - len(shape)
-    axes = [axis for axis, n in enumerate((1,) * spare + shape) if n != data.shape[axis]]
-    total = working(data).sum(axis=tuple(axes), keepdims=True)
+    axes = tuple(axis for axis, n in enumerate((1,) * spare + shape) if n != data.shape[axis])
+    total = sum_over(working(data), axes, keepdims=True)
     return (total.reshape(shape).astype(data.dtype, copy=False),)
 
 

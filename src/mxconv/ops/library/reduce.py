@@ -23,7 +23,7 @@ from ..merge import merge_shape, unify_types
 from ..refusal import refusal
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .rules import define, rounded, type_of_first, working
+from .rules import define, rounded, sum_over, type_of_first, working
 from .terms import Term
 from .unary import flat
 
@@ -94,20 +94,11 @@ def _define(name: str, function: Function, formula: Formula, *, real: bool = Fal
     define(name, forward, gradient=gradient, **{"fields": fields, "infer_shape": _infer, **others})
 
 
-def _sum(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """NumPy's sum; where the last axis stays, one axis at a time, as NumPy adds row to row there in one long chain."""
-    if not axis or axis[-1] == x.ndim - 1:
-        return np.sum(x, axis=axis, keepdims=keepdims)
-    for one in reversed(axis):
-        x = np.sum(x, axis=one, keepdims=keepdims)
-    return x
-
-
-_define("sum", _plain(_sum), lambda d, x, y, n, param: d, aliases=("sum_axis",), doc="The sum over the axes.")
+_define("sum", _plain(sum_over), lambda d, x, y, n, param: d, aliases=("sum_axis",), doc="The sum over the axes.")
 
 
 def _mean(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
-    return _sum(x, axis, keepdims) / np.prod([x.shape[one] for one in axis], dtype=x.dtype)
+    return sum_over(x, axis, keepdims) / np.prod([x.shape[one] for one in axis], dtype=x.dtype)
 
 
 _define("mean", _plain(_mean), lambda d, x, y, n, param: d / n, real=True, doc="The mean over the axes.")

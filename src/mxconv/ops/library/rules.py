@@ -75,6 +75,15 @@ def rounded(result: Array, dtype: np.dtype[Any]) -> Array:
     return result if result.dtype == dtype else cast_array(result, dtype)
 
 
+def sum_over(x: Array, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """NumPy's sum; where the last axis stays, one axis at a time, as NumPy adds row to row there in one long chain."""
+    if not axis or axis[-1] == x.ndim - 1:
+        return np.sum(x, axis=axis, keepdims=keepdims)
+    for one in reversed(axis):
+        x = np.sum(x, axis=one, keepdims=keepdims)
+    return x
+
+
 def define(
     name: str,
     forward: Forward,
