@@ -57,3 +57,16 @@ def test_networks_built_here_are_saved_the_same(network: str) -> None:
     with mx.name.NameManager():
         symbol = NETWORKS[network](mx)
     assert symbol.tojson() == (FOLDER / f"{network}-1.9.1-symbol.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("version", ["0.8", "1.9.1"])
+def test_networks_cut_by_hand(version: str) -> None:
+    """People change `heads` to have the features; what is left over behind them does no harm."""
+    graph = json.loads((FOLDER / f"classifier-{version}-symbol.json").read_text(encoding="utf-8"))
+    names = [node["name"] for node in graph["nodes"]]
+    graph["heads"] = [[names.index("norm1"), 0]]
+    cut = mx.sym.load_json(json.dumps(graph))
+    assert cut.list_outputs() == ["norm1_output"]
+    assert cut.list_arguments() == ["data", "c1_weight", "c1_bias"]
+    graph["heads"] = [[0, 0]]
+    assert mx.sym.load_json(json.dumps(graph)).list_arguments() == ["data"]

@@ -153,9 +153,10 @@ def load_json(text: str) -> Heads:
         nodes[source].version = state
     heads = tuple(Entry(nodes[source], index) for source, index, _ in edges)
     upgrade(heads, version, at_node)
-    for node in nodes:
-        at_node(node, nodes, _check_node)
-    last = {node: node.count_outputs() - 1 for node in topological(heads)}
+    order = topological(heads)  # what leads to no head is dropped, as in MXNet
+    for node in order:
+        at_node(node, order, _check_node)
+    last = {node: node.count_outputs() - 1 for node in order}
     for entry in (*heads, *(entry for node in last for entry in node.inputs)):
         if entry.index > last[entry.node]:
             found = f"output {entry.index} of node {entry.node.name!r:.60} is referred to"
