@@ -30,6 +30,8 @@ Heads = tuple[Entry, ...]
 OLDEST = 800
 """The version of files that do not say theirs."""
 MOST_DIGITS = 18
+DEEPEST = 16
+"""Graphs have brackets five deep."""
 COUNTS = ("num_args", "num_outputs")
 MOST_COUNTED = 10_000
 """A larger number of inputs or outputs is taken for damage."""
@@ -173,12 +175,21 @@ def _parse(text: str) -> Any:
     def constant(word: str) -> None:
         raise ValueError(f"{word} is no JSON")
 
+    _check_depth(text)
     try:
         return json.loads(text, strict=False, parse_int=digits, parse_constant=constant)
     except ValueError as error:
         raise _damaged(f"the text is no JSON ({error})", "a complete symbol's JSON") from None
-    except RecursionError:
-        raise _damaged("the text is nested too deeply", "a symbol's JSON") from None
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting, at which Python's parser would recurse; beyond a raised recursion limit it crashes."""
+    outside_strings = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
+    brackets = re.sub(r"[^][{}]+", "", outside_strings)
+    for _ in range(DEEPEST):
+        brackets = brackets.replace("[]", "").replace("{}", "")
+    if brackets.count("[") + brackets.count("{") > DEEPEST:
+        raise _damaged("the text is nested too deeply", "a symbol's JSON")
 
 
 # What a field must be, and what stands for it where it is missing; Ellipsis: it must not be.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -111,6 +112,7 @@ REFUSED = {
     "not a number": (edit("heads", "@").replace('"@"', "NaN"), "NaN is no JSON"),
     "long number": (edit("heads.0.0", 10**400), "a number of 401 digits"),
     "nesting": ("[" * 100_000, "nested too deeply"),
+    "nesting with strings": ('["\\\\", "[", "\\"]", ' * 30, "nested too deeply"),
     "nesting inside": (edit("heads", "@").replace('"@"', '{"a":' * 50_000), "nested too deeply"),
     "unknown field": (changed(lambda g: g.update(foo=1)), "Unknown field 'foo' in the graph"),
     "unknown node field": (edit("nodes.1.foo", 1), "Unknown field 'foo' in node 1"),
@@ -163,6 +165,22 @@ def test_damage_is_explained(name: str) -> None:
     with pytest.raises(mx.FormatError, match=re.compile(message, re.DOTALL)) as caught:
         S.load_json(text)
     assert caught.value.fix
+
+
+def test_deep_nesting_does_not_crash_where_recursion_is_not_limited() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**8)
+    try:
+        for text in ("[" * 10**6, '{"":' * 10**6, '[1,{"]":' * 10**6):
+            with pytest.raises(mx.FormatError, match="nested too deeply"):
+                S.load_json(text)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_brackets_in_strings_are_none() -> None:
+    name = '[{"\\' * 100
+    assert S.load_json(S.Variable(name).tojson()).name == name
 
 
 def test_many_outputs_are_named_once() -> None:
