@@ -8,7 +8,7 @@ import mxconv as mx
 
 NAMES = """AttrScope Context DTypeError FormatError MXNetError ParamError ShapeError UnsupportedError WorkspaceError
 __version__ attribute autograd base config context cpu cpu_pinned current_context errors executor gpu init initializer
-model name nd ndarray random sym symbol util viz"""
+model name nd ndarray random sym symbol util visualization viz"""
 
 SYM_NAMES = """Group Symbol Variable arange full hypot load load_json maximum minimum ones op pow power var zeros"""
 
@@ -42,7 +42,8 @@ def test_names() -> None:
     assert mx.nd is mx.ndarray
     assert mx.sym is mx.symbol
     assert mx.init is mx.initializer
-    assert mx.symbol.executor is mx.executor
+    assert mx.viz is mx.visualization
+    assert mx.symbol.executor.Executor is mx.executor.Executor
     assert not hasattr(mx, "llvmlite")
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from . import attribute, executor, init, model, name, symbol, viz
     from . import init as initializer
     from . import symbol as sym
+    from . import viz as visualization
     from .attribute import AttrScope
 
 _LAZY = {
@@ -54,6 +55,7 @@ _LAZY = {
     "name": "",
     "sym": "symbol",
     "symbol": "",
+    "visualization": "viz",
     "viz": "",
 }
 """What is imported when it is first asked for: the module that it is, or is in; "" where it has the same name."""
@@ -90,6 +92,7 @@ __all__ = [
     "sym",
     "symbol",
     "util",
+    "visualization",
     "viz",
 ]
 
