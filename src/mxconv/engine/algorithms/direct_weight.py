@@ -32,6 +32,10 @@ CHAIN = 256
 """Most pixels in a box: products in one chain of additions."""
 SLICES = 8
 """Most slices, each with sums of its own."""
+SLICE_PIXELS = 784
+"""Least pixels in a slice: its sums are written, and read again to be added, once each."""
+PART_PAIRS = 192
+"""Least (tap, channel) pairs for which a thread stages boxes that another one stages too."""
 MOST_STAGED_BYTES = 64 << 20
 """What the staged copy of the smallest box may take: far strides and dilations are left to scratch_free."""
 PARTIAL_BYTES = 64 << 20
@@ -117,9 +121,15 @@ class DirectWeight:
         panels, pair_groups = -(-roles.rows // nr), -(-pairs // tile.mr)
         partial_size = panels * pair_groups * tile.mr * nr
         boxes = p.batch * blocks
-        slices = max(1, min(SLICES >> thrift, boxes, PARTIAL_BYTES // max(1, partial_size * p.groups * size)))
+        affordable = PARTIAL_BYTES // max(1, partial_size * p.groups * size)
+        slices = max(1, min(SLICES >> thrift, boxes, boxes * math.prod(block) // SLICE_PIXELS, affordable))
         slice_boxes = -(-boxes // slices)
-        run_tasks = slices * p.groups
+        slices = max(1, -(-boxes // max(1, slice_boxes)))
+        # Threads that find no slice share the pairs of one: each then stages the boxes for itself.
+        parts = max(1, min(-(-2 * threads // (slices * p.groups)), pairs // PART_PAIRS)) if threads > 1 else 1
+        part_groups = -(-pair_groups // parts)
+        parts = -(-pair_groups // part_groups)
+        run_tasks = slices * p.groups * parts
         threads = max(1, min(threads, run_tasks))
 
         scratch = Ledger()
@@ -146,6 +156,8 @@ class DirectWeight:
             "boxes": boxes,
             "slices": slices,
             "slice_boxes": slice_boxes,
+            "parts": parts,
+            "part_groups": part_groups,
             "run_tasks": run_tasks,
             "panels_of_rows": panels,
             "pair_groups": pair_groups,

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from ..ir import I64, PTR, Function, Value
 from ..target import Target
 from .correlation import AXIS
-from .gemm import Tile, accumulate
-from .staging import RUN_LIST, Staging
+from .gemm import Tile, accumulate, put_or_add
+from .staging import ROW_LIST, RUN_LIST, Staging
 
 ARGS = (
     "blocks", "slices", "slice_boxes", "boxes", "panels_of_rows", "pair_groups", "at_panel", "partial", "partial_size",
-    "add_counter", "add_tasks", "dst_lane",
+    "add_counter", "add_tasks", "dst_lane", "parts", "part_groups",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
@@ -48,6 +48,8 @@ class _Bundle(Staging):
         self.emit_transpose_block()
         self.emit_pack_panels()
         self.emit_tile()
+        self.emit_box_place()
+        self.emit_prefetch()
         self.emit_run_box()
         self.emit_run()
         self.emit_add_slices()
@@ -111,10 +113,19 @@ class _Bundle(Staging):
     # ---- the register tile
 
     def emit_tile(self) -> None:
-        """sums[mr][nr] += over runs and columns of x[offsets[i] + run + column*step] * panel[pixel][nr]: one chain."""
+        """sums[mr][nr] (+)= over runs and columns of x[offsets[i] + run + column*step] * panel[pixel][nr]: one chain."""
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
         with self.module.function(
-            "tile", runs=I64, run_list=PTR, columns=I64, step=I64, offsets=PTR, staged=PTR, panel=PTR, sums=PTR
+            "tile",
+            runs=I64,
+            run_list=PTR,
+            columns=I64,
+            step=I64,
+            offsets=PTR,
+            staged=PTR,
+            panel=PTR,
+            sums=PTR,
+            first=I64,
         ) as f:
             cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
             sources = [
@@ -134,18 +145,68 @@ class _Bundle(Staging):
                             accumulate([cells[i][j]], [sample], [vectors[j]])
                     panel.set(f.offset(here, self.nr, numbers.computed))
                     at.set(at.get() + f.args["step"])
-            for i in range(tile.mr):
-                for j in range(tile.nv):
-                    place = i * self.nr + j * lanes
-                    so_far = f.load(self.vector, f.args["sums"], place, aligned=True)
-                    f.store(so_far + cells[i][j].get(), f.args["sums"], place, aligned=True)
+            places = [i * self.nr + j * lanes for i in range(tile.mr) for j in range(tile.nv)]
+            put_or_add(f, f.args["first"], f.args["sums"], places, [cell.get() for row in cells for cell in row])
+
+    # ---- the next box, fetched into cache while this one is multiplied
+
+    def emit_box_place(self) -> None:
+        """Where a box begins in x and in dy, in elements from the group's first."""
+        with self.module.function("box_place", args=PTR, sample=I64, block=I64, place=PTR) as f:
+            args, sample = f.args["args"], f.args["sample"]
+            tables = self.args.pointer(f, args, "tables")
+            rank, src_batch, dst_batch = self.args.read(f, args, "rank", "src_batch", "dst_batch")
+            rest = f.variable(I64, f.args["block"])
+            in_x, in_dy = f.variable(I64, sample * src_batch), f.variable(I64, sample * dst_batch)
+            with f.loop(0, rank) as i:
+                names = ("block", "blocks", "src_step", "src_stride", "dst_step", "dst_stride")
+                block, blocks, src_step, src_stride, dst_step, dst_stride = self.axis(f, tables, rank - 1 - i, *names)
+                start = (rest.get() % blocks) * block
+                rest.set(rest.get() // blocks)
+                in_x.set(in_x.get() + start * src_step * src_stride)
+                in_dy.set(in_dy.get() + start * dst_step * dst_stride)
+            f.store(in_x.get(), f.args["place"])
+            f.store(in_dy.get(), f.args["place"], 1)
+
+    def emit_prefetch(self) -> None:
+        """Ask for a share of the rows that the next box stages and transposes: part `part` of `parts`.
+
+        x and dy are where rows of this box would be if it were the next one. Neither need exist: asking for a line
+        that does not is no fault.
+        """
+        numbers = self.numbers
+        line = 64 // numbers.stored.itemsize
+        with self.module.function("prefetch", args=PTR, state=PTR, x=PTR, dy=PTR, part=I64, parts=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            rank, channels, rows, src_channel, dst_channel = self.args.read(
+                f, args, "rank", "channels", "rows", "src_channel", "dst_channel"
+            )
+            tables = self.args.pointer(f, args, "tables")
+            row_list, run_list = self.section(f, args, state, "at_rows"), self.section(f, args, state, "at_runs")
+            staged_rows, runs = self.state.read(f, state, "rows", "runs")
+            low, span, columns = self.own(f, state, rank - 1, "low", "span", "length")
+            first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
+            for base, count, each, table, layout, name, own, start, length in (
+                (f.args["x"], channels, src_channel, row_list, ROW_LIST, "source", staged_rows, low, span),
+                (f.args["dy"], rows, dst_channel, run_list, RUN_LIST, "dst", runs, first_lane, columns),
+            ):
+                share = (count * own + (f.args["parts"] - 1)) // f.args["parts"]
+                first = f.args["part"] * share
+                with f.loop(first, f.smaller(first + share, count * own)) as n:
+                    (at,) = layout.read(f, f.offset(table, (n % own) * len(layout), I64), name)
+                    row = f.offset(base, (n // own) * each + at + start, numbers.stored)
+                    with f.loop(0, length, line) as i:
+                        f.prefetch(f.offset(row, i, numbers.stored))
 
     # ---- drivers
 
     def emit_run_box(self) -> None:
-        """Add one box of one sample and group to the sums of a slice."""
+        """Add one box of one sample and group to the sums of a slice (or begin them: first = 1), for a share of the
+        (tap, channel) pairs."""
         numbers, tile = self.numbers, self.tile
-        with self.module.function("run_box", args=PTR, state=PTR, sample=I64, group=I64, block=I64, sums=PTR) as f:
+        with self.module.function(
+            "run_box", args=PTR, state=PTR, sample=I64, group=I64, block=I64, sums=PTR, first=I64, part=I64
+        ) as f:
             args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
             src_batch, src_group, dst_batch, dst_group = self.args.read(
                 f, args, "src_batch", "src_group", "dst_batch", "dst_group"
@@ -165,7 +226,22 @@ class _Bundle(Staging):
             (runs,) = self.state.read(f, state, "runs")
             sections = ("at_runs", "at_offsets", "at_staged", "at_panel")
             run_list, offsets, staged, panel = (self.section(f, args, state, n) for n in sections)
-            with f.loop(0, panels) as n, f.loop(0, pair_groups) as g:
+            (blocks,) = self.args.read(f, args, "blocks")
+            place = f.stack(I64, 4)
+            following = f.args["block"] + 1
+            f.call("box_place", args, sample, f.args["block"], place)
+            f.call("box_place", args, sample + following // blocks, following % blocks, f.offset(place, 2, I64))
+            next_x = f.load(I64, place, 2) + group * src_group
+            next_dy = f.load(I64, place, 3) + group * dst_group
+            own_x, own_dy = f.load(I64, place, 0) - sample * src_batch, f.load(I64, place, 1) - sample * dst_batch
+            x_ahead = f.offset(x, next_x - own_x, numbers.stored)
+            dy_ahead = f.offset(dy, next_dy - own_dy, numbers.stored)
+            (most,) = self.args.read(f, args, "part_groups")
+            begin = f.args["part"] * most
+            own = f.smaller(pair_groups - begin, most)
+            with f.loop(0, panels) as n, f.loop(0, own) as i:
+                g = begin + i
+                f.call("prefetch", args, state, x_ahead, dy_ahead, n * own + i, panels * own)
                 f.call(
                     "tile",
                     runs,
@@ -176,6 +252,7 @@ class _Bundle(Staging):
                     staged,
                     f.offset(panel, n * runs * columns * self.nr, numbers.computed),
                     f.offset(f.args["sums"], (n * pair_groups + g) * (tile.mr * self.nr), numbers.computed),
+                    f.args["first"],
                 )
 
     def fill_up_offsets(self, f: Function, args: Value, state: Value) -> None:
@@ -190,18 +267,20 @@ class _Bundle(Staging):
         with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
             args = f.args["args"]
             state = self.scratch(f, args)
-            names = ("run_tasks", "groups", "slice_boxes", "boxes", "blocks", "partial_size")
-            count, groups, slice_boxes, boxes, blocks, size = self.args.read(f, args, *names)
+            names = ("run_tasks", "groups", "slice_boxes", "boxes", "blocks", "partial_size", "parts")
+            count, groups, slice_boxes, boxes, blocks, size, parts = self.args.read(f, args, *names)
             partial = self.args.pointer(f, args, "partial")
             f.call("select_phase", args, state, 0)
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
-                group, piece = task % groups, task // groups
-                sums = f.offset(partial, task * size, self.numbers.computed)
-                with f.loop(0, size, self.lanes) as i:
-                    f.store(f.zero(self.vector), sums, i, aligned=True)
+                part, rest = task % parts, task // parts
+                group, piece = rest % groups, rest // groups
+                sums = f.offset(partial, rest * size, self.numbers.computed)
                 first = piece * slice_boxes
                 with f.loop(first, f.smaller(first + slice_boxes, boxes)) as box:
-                    f.call("run_box", args, state, box // blocks, group, box % blocks, sums)
+                    begins = f.cast("zext", box.equals(first), I64)
+                    f.call("run_box", args, state, box // blocks, group, box % blocks, sums, begins, part)
+                with f.when(boxes.equals(0)), f.loop(0, size, self.lanes) as i:
+                    f.store(f.zero(self.vector), sums, i, aligned=True)
 
     def emit_add_slices(self) -> None:
         """dw = the sum of all slices, narrowed and stored; a task is one (tap, channel) pair of one group."""

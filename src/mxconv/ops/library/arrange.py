@@ -181,7 +181,15 @@ def _blocks(shape: Known) -> tuple[Extent, Extent, Extent, Extent]:
     """(N, C, H, W). Raises: ShapeError, for another number of axes."""
     if len(shape) != 4:
         fix = "Reshape it to (batch, channels, height, width)."
-        raise refusal(ShapeError, "data", spell_shape(shape), "4 axes", "Operation requires a 4D tensor", fix=fix, verb="has shape")
+        raise refusal(
+            ShapeError,
+            "data",
+            spell_shape(shape),
+            "4 axes",
+            "Operation requires a 4D tensor",
+            fix=fix,
+            verb="has shape",
+        )
     return shape[0], shape[1], shape[2], shape[3]
 
 
