@@ -132,9 +132,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "staging: the end of a box": Fault("length = f.smaller(block, count - start)", "length = block"),
     "staging: a phase is overwritten": Fault("size.set(size.get() + self.lanes)", "size.set(size.get())"),
-    "offsets: in another order than the weight": Fault(
-        'f.args["table"], t * channels + c)', 'f.args["table"], c * taps + t)'
-    ),
+    "offsets: in another order than the weight": Fault("else t * channels + c", "else c * taps + t"),
     "chain: the last one is too long": Fault(
         "length = f.smaller(total - k, chain)\n            own_a = f.offset(a, k * self.tile.mr",
         "length = chain\n            own_a = f.offset(a, k * self.tile.mr",
@@ -146,9 +144,16 @@ FAULTS: dict[str, Fault] = {
         "roles.dst_strides[-1] * roles.axes[-1].dst_step // step", "roles.dst_strides[-1] // step"
     ),
     # the weight gradient
-    "slices: the last boxes": Fault("slice_boxes = -(-boxes // slices)", "slice_boxes = max(1, boxes // slices)"),
+    "slices: only the first begins its sums": Fault(
+        'f.cast("zext", box.equals(first), I64)', 'f.cast("zext", box.equals(0), I64)'
+    ),
+    "samples: each in the place of the first": Fault("f.store(begin + at_sample, f.offset", "f.store(begin, f.offset"),
+    "tail pairs: one gradient too many is written": Fault(
+        "exists = f.lane_numbers(lanes) < f.splat(pairs, lanes)",
+        "exists = f.lane_numbers(lanes) <= f.splat(pairs, lanes)",
+    ),
     "tail rows: one gradient too many is written": Fault(
-        "f.lane_numbers(lanes) < f.splat(rows - row, lanes))", "f.lane_numbers(lanes) <= f.splat(rows - row, lanes))"
+        "f.loop(0, f.smaller(rows - row, lanes)) as o", "f.loop(0, lanes) as o"
     ),
     "tail rows: one channel too many is read": Fault(
         "f.splat(f.constant(i, I64) < rows, lanes)", "f.splat(f.constant(i, I64) <= rows, lanes)"

@@ -33,7 +33,7 @@ CHAIN = 256
 SLICES = 8
 """Most slices, each with sums of its own."""
 SLICE_PIXELS = 784
-"""Least pixels in a slice: its sums are written, and read again to be added, once each."""
+"""Least pixels in a slice, from the third on: its sums are written, and read again to be added, once each."""
 PART_PAIRS = 192
 """Least (tap, channel) pairs for which a thread stages boxes that another one stages too."""
 MOST_STAGED_BYTES = 64 << 20
@@ -120,15 +120,18 @@ class DirectWeight:
         pairs = roles.channels * roles.most_taps
         panels, pair_groups = -(-roles.rows // nr), -(-pairs // tile.mr)
         partial_size = panels * pair_groups * tile.mr * nr
-        boxes = p.batch * blocks
+        # A chain takes as many samples as it has room for, where one is a single box.
+        box_samples = max(1, min(p.batch, (chain >> thrift) // math.prod(block))) if blocks == 1 else 1
+        boxes = -(-p.batch // box_samples) * blocks
         affordable = PARTIAL_BYTES // max(1, partial_size * p.groups * size)
-        slices = max(1, min(SLICES >> thrift, boxes, boxes * math.prod(block) // SLICE_PIXELS, affordable))
+        worth = max(2, p.batch * blocks * math.prod(block) // SLICE_PIXELS)
+        slices = max(1, min(SLICES >> thrift, boxes, worth, affordable))
         slice_boxes = -(-boxes // slices)
         slices = max(1, -(-boxes // max(1, slice_boxes)))
         # Threads that find no slice share the pairs of one: each then stages the boxes for itself.
         parts = max(1, min(-(-2 * threads // (slices * p.groups)), pairs // PART_PAIRS)) if threads > 1 else 1
         part_groups = -(-pair_groups // parts)
-        parts = -(-pair_groups // part_groups)
+        parts = -(-pair_groups // max(1, part_groups))
         run_tasks = slices * p.groups * parts
         threads = max(1, min(threads, run_tasks))
 
@@ -139,10 +142,10 @@ class DirectWeight:
         runs = math.prod(block[:-1])
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * box.rows),
-            ("at_runs", 8 * len(staging.RUN_LIST) * runs),
+            ("at_runs", 8 * len(staging.RUN_LIST) * runs * box_samples),
             ("at_offsets", 8 * pair_groups * tile.mr),
-            ("at_staged", (box.staged * roles.channels + lanes) * size),
-            ("at_panel", panels * runs * block[-1] * nr * size),
+            ("at_staged", (box.staged * roles.channels * box_samples + lanes) * size),
+            ("at_panel", panels * box_samples * runs * block[-1] * nr * size),
         ):
             scratch.book(name, bytes_)
         ledger = Ledger()
@@ -156,13 +159,15 @@ class DirectWeight:
             "boxes": boxes,
             "slices": slices,
             "slice_boxes": slice_boxes,
+            "batch": p.batch,
+            "box_samples": box_samples,
             "parts": parts,
             "part_groups": part_groups,
             "run_tasks": run_tasks,
             "panels_of_rows": panels,
             "pair_groups": pair_groups,
             "partial_size": partial_size,
-            "add_tasks": pairs * p.groups,
+            "add_tasks": -(-pairs // lanes) * p.groups,
             "dst_lane": roles.dst_strides[-1],
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,

@@ -241,7 +241,7 @@ class _Bundle(Staging):
                     f.call("list_offsets", args, state, offsets)
                     f.call("list_pixels", args, state)
                     source = f.offset(src, sample * src_batch + group * src_group, self.numbers.stored)
-                    f.call("stage", args, state, source)
+                    f.call("stage", args, state, source, self.section(f, args, state, "at_staged"))
                     f.call("run_panels", args, state, sample, group, row_block)
 
     def emit_run_panels(self) -> None:

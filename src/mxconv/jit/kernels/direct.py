@@ -236,7 +236,7 @@ class _Bundle(Staging):
             (columns,) = self.own(f, state, rank - 1, "length")
             vectors = ((grid_rows - 1) * pitch + columns + (self.lanes - 1)) // self.lanes
             source = f.offset(src, sample * src_batch + group * src_group, numbers.stored)
-            f.call("stage", args, state, source)
+            f.call("stage", args, state, source, staged)
             panel_rows = all_taps * channels
             with f.loop(0, runs) as r:
                 entry = f.offset(run_list, r * len(RUN_LIST), I64)

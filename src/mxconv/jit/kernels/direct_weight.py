@@ -5,7 +5,7 @@ staged with its padding in the source's order, and the register tile multiplies 
 for each of `mr` pairs (c, t), read at a plain offset; so strides and dilations cost nothing. Each chain is added to
 sums in memory, of which every slice of the pixels has its own; a last job adds the slices, always in the same order.
 
-Sums:   partial[group][slice][panel of o][mr-group of (t, c)][mr][nr]
+Sums:   partial[slice][group][panel of o][mr-group of (c, t)][mr][nr]
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from .staging import ROW_LIST, RUN_LIST, Staging
 
 ARGS = (
     "blocks", "slices", "slice_boxes", "boxes", "panels_of_rows", "pair_groups", "at_panel", "partial", "partial_size",
-    "add_counter", "add_tasks", "dst_lane", "parts", "part_groups",
+    "add_counter", "add_tasks", "dst_lane", "parts", "part_groups", "batch",
+    "box_samples",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
@@ -44,7 +45,7 @@ def emit_direct_weight(spec: Spec, target: Target) -> str:
 
 class _Bundle(Staging):
     def __init__(self, spec: Spec, target: Target) -> None:
-        super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=1, packs_weight=False)
+        super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=1, packs_weight=False, by_channel=True)
         self.emit_transpose_block()
         self.emit_pack_panels()
         self.emit_tile()
@@ -52,6 +53,7 @@ class _Bundle(Staging):
         self.emit_prefetch()
         self.emit_run_box()
         self.emit_run()
+        self.emit_add_square()
         self.emit_add_slices()
 
     # ---- dy in panels [panel of o][pixel][nr]
@@ -83,19 +85,18 @@ class _Bundle(Staging):
                     f.store(numbers.widen(f, f.gather(stored, pointers, valid)), place, aligned=True)
 
     def emit_pack_panels(self) -> None:
-        """dy of a box, transposed; `dy` is the group's first element of the sample."""
+        """dy of one sample's box, transposed, to panels of `size` elements; `dy` is the group's first element."""
         numbers, lanes = self.numbers, self.lanes
-        with self.module.function("pack_panels", args=PTR, state=PTR, dy=PTR) as f:
+        with self.module.function("pack_panels", args=PTR, state=PTR, dy=PTR, to=PTR, size=I64) as f:
             args, state = f.args["args"], f.args["state"]
             rank, rows, panels, channel, lane = self.args.read(
                 f, args, "rank", "rows", "panels_of_rows", "dst_channel", "dst_lane"
             )
             tables = self.args.pointer(f, args, "tables")
-            run_list, to = self.section(f, args, state, "at_runs"), self.section(f, args, state, "at_panel")
+            run_list, to, size = self.section(f, args, state, "at_runs"), f.args["to"], f.args["size"]
             (runs,) = self.state.read(f, state, "runs")
             (columns,) = self.own(f, state, rank - 1, "length")
             first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
-            size = runs * columns * self.nr
             with f.loop(0, panels * self.tile.nv) as v, f.loop(0, runs) as r, f.loop(0, columns, lanes) as q:
                 (at_dst,) = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), "dst")
                 row = v * lanes
@@ -113,7 +114,7 @@ class _Bundle(Staging):
     # ---- the register tile
 
     def emit_tile(self) -> None:
-        """sums[mr][nr] (+)= over runs and columns of x[offsets[i] + run + column*step] * panel[pixel][nr]: one chain."""
+        """sums[mr][nr] (+)= over runs, columns of x[offsets[i] + run + column*step] * panel[pixel][nr]: one chain."""
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
         with self.module.function(
             "tile",
@@ -201,8 +202,8 @@ class _Bundle(Staging):
     # ---- drivers
 
     def emit_run_box(self) -> None:
-        """Add one box of one sample and group to the sums of a slice (or begin them: first = 1), for a share of the
-        (tap, channel) pairs."""
+        """Add one box of one group, in a few samples from one on, to the sums of a slice (or begin them: first = 1),
+        for a share of the (tap, channel) pairs."""
         numbers, tile = self.numbers, self.tile
         with self.module.function(
             "run_box", args=PTR, state=PTR, sample=I64, group=I64, block=I64, sums=PTR, first=I64, part=I64
@@ -217,20 +218,31 @@ class _Bundle(Staging):
             f.call("list_runs", args, state)
             f.call("list_offsets", args, state, self.section(f, args, state, "at_offsets"))
             x, dy = self.args.pointer(f, args, "src"), self.args.pointer(f, args, "dst")
-            f.call("stage", args, state, f.offset(x, sample * src_batch + group * src_group, numbers.stored))
-            f.call("pack_panels", args, state, f.offset(dy, sample * dst_batch + group * dst_group, numbers.stored))
-            self.fill_up_offsets(f, args, state)
             tables = self.args.pointer(f, args, "tables")
             (step,) = AXIS.read(f, self.axis_row(f, tables, rank - 1), "src_step")
             (columns,) = self.own(f, state, rank - 1, "length")
-            (runs,) = self.state.read(f, state, "runs")
+            runs, plane = self.state.read(f, state, "runs", "plane")
             sections = ("at_runs", "at_offsets", "at_staged", "at_panel")
             run_list, offsets, staged, panel = (self.section(f, args, state, n) for n in sections)
+            batch, box_samples, channels = self.args.read(f, args, "batch", "box_samples", "channels")
+            samples = f.smaller(batch - sample, box_samples)
+            size = runs * columns * self.nr
+            with f.loop(0, samples) as s:
+                own_x = f.offset(x, (sample + s) * src_batch + group * src_group, numbers.stored)
+                own_dy = f.offset(dy, (sample + s) * dst_batch + group * dst_group, numbers.stored)
+                at_sample = s * (channels * plane)
+                f.call("stage", args, state, own_x, f.offset(staged, at_sample, numbers.computed))
+                f.call("pack_panels", args, state, own_dy, f.offset(panel, s * size, numbers.computed), samples * size)
+                with f.loop(0, runs) as r:
+                    (begin,) = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), "staged")
+                    f.store(begin + at_sample, f.offset(run_list, (s * runs + r) * len(RUN_LIST), I64))
+            self.fill_up_offsets(f, args, state)
             (blocks,) = self.args.read(f, args, "blocks")
             place = f.stack(I64, 4)
             following = f.args["block"] + 1
             f.call("box_place", args, sample, f.args["block"], place)
-            f.call("box_place", args, sample + following // blocks, following % blocks, f.offset(place, 2, I64))
+            next_sample = sample + following // blocks * samples
+            f.call("box_place", args, next_sample, following % blocks, f.offset(place, 2, I64))
             next_x = f.load(I64, place, 2) + group * src_group
             next_dy = f.load(I64, place, 3) + group * dst_group
             own_x, own_dy = f.load(I64, place, 0) - sample * src_batch, f.load(I64, place, 1) - sample * dst_batch
@@ -241,16 +253,19 @@ class _Bundle(Staging):
             own = f.smaller(pair_groups - begin, most)
             with f.loop(0, panels) as n, f.loop(0, own) as i:
                 g = begin + i
-                f.call("prefetch", args, state, x_ahead, dy_ahead, n * own + i, panels * own)
+                with f.loop(0, samples) as s:
+                    next_x = f.offset(x_ahead, s * src_batch, numbers.stored)
+                    next_dy = f.offset(dy_ahead, s * dst_batch, numbers.stored)
+                    f.call("prefetch", args, state, next_x, next_dy, n * own + i, panels * own)
                 f.call(
                     "tile",
-                    runs,
+                    samples * runs,
                     run_list,
                     columns,
                     step,
                     f.offset(offsets, g * tile.mr, I64),
                     staged,
-                    f.offset(panel, n * runs * columns * self.nr, numbers.computed),
+                    f.offset(panel, n * samples * size, numbers.computed),
                     f.offset(f.args["sums"], (n * pair_groups + g) * (tile.mr * self.nr), numbers.computed),
                     f.args["first"],
                 )
@@ -267,8 +282,8 @@ class _Bundle(Staging):
         with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
             args = f.args["args"]
             state = self.scratch(f, args)
-            names = ("run_tasks", "groups", "slice_boxes", "boxes", "blocks", "partial_size", "parts")
-            count, groups, slice_boxes, boxes, blocks, size, parts = self.args.read(f, args, *names)
+            names = ("run_tasks", "groups", "slice_boxes", "boxes", "blocks", "partial_size", "parts", "box_samples")
+            count, groups, slice_boxes, boxes, blocks, size, parts, box_samples = self.args.read(f, args, *names)
             partial = self.args.pointer(f, args, "partial")
             f.call("select_phase", args, state, 0)
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
@@ -278,45 +293,69 @@ class _Bundle(Staging):
                 first = piece * slice_boxes
                 with f.loop(first, f.smaller(first + slice_boxes, boxes)) as box:
                     begins = f.cast("zext", box.equals(first), I64)
-                    f.call("run_box", args, state, box // blocks, group, box % blocks, sums, begins, part)
+                    sample = box // blocks * box_samples
+                    f.call("run_box", args, state, sample, group, box % blocks, sums, begins, part)
                 with f.when(boxes.equals(0)), f.loop(0, size, self.lanes) as i:
                     f.store(f.zero(self.vector), sums, i, aligned=True)
 
     def emit_add_slices(self) -> None:
-        """dw = the sum of all slices, narrowed and stored; a task is one (tap, channel) pair of one group."""
-        numbers, tile, lanes = self.numbers, self.tile, self.lanes
+        """dw = the sum of all slices, narrowed and stored; a task is one vector of (channel, tap) pairs of one group.
+
+        Result channels are in lanes, but in dw pairs are neighbours: squares of both are transposed on the way.
+        """
+        numbers, lanes = self.numbers, self.lanes
         with self.module.function("add_slices", exported=True, args=PTR, worker=I64) as f:
             args = f.args["args"]
             state = self.scratch(f, args)
-            names = (
-                "add_tasks",
-                "groups",
-                "slices",
-                "rows",
-                "channels",
-                "panels_of_rows",
-                "pair_groups",
-                "partial_size",
-            )
-            count, groups, slices, rows, channels, panels, pair_groups, size = self.args.read(f, args, *names)
-            w_group, w_row, w_channel = self.args.read(f, args, "w_group", "w_row", "w_channel")
-            partial, weight = self.args.pointer(f, args, "partial"), self.args.pointer(f, args, "w")
-            in_weight, total = f.variable(I64, 0), f.variable(self.vector)
+            names = ("add_tasks", "groups", "rows", "channels", "w_group", "w_row", "w_channel")
+            count, groups, rows, channels, w_group, w_row, w_channel = self.args.read(f, args, *names)
+            weight = self.args.pointer(f, args, "w")
+            in_weight, near = f.variable(I64, 0), f.variable(I64)
             cell = Value(f, PTR, in_weight.ref)
+            square, places = f.stack(numbers.computed, lanes * lanes), f.stack(I64, lanes)
             f.call("select_phase", args, state, 0)
+            (taps,) = self.state.read(f, state, "taps")
             with f.tasks(self.args.address(f, args, "add_counter"), count) as task:
-                group, pair = task % groups, task // groups
-                f.call("select_tap", args, state, pair // channels, cell)
-                at = in_weight.get() + group * w_group + (pair % channels) * w_channel
-                with f.loop(0, panels * tile.nv) as v:
-                    tile_at = (v // tile.nv) * pair_groups + pair // tile.mr
-                    place = (tile_at * tile.mr + pair % tile.mr) * self.nr + (v % tile.nv) * lanes
-                    total.set(0)
-                    with f.loop(0, slices) as piece:
-                        sums = f.offset(partial, (piece * groups + group) * size, numbers.computed)
-                        total.set(total.get() + f.load(self.vector, sums, place, aligned=True))
-                    value = numbers.narrow(f, total.get())
-                    row = v * lanes
-                    index = (f.lane_numbers(lanes) + f.splat(row, lanes)) * f.splat(w_row, lanes)
-                    pointers = f.offset(f.offset(weight, at, numbers.result), index, numbers.result)
-                    f.scatter(value, pointers, f.lane_numbers(lanes) < f.splat(rows - row, lanes))
+                group, first = task % groups, task // groups * lanes
+                pairs = f.smaller(channels * taps - first, lanes)
+                near.set(1)
+                with f.loop(0, lanes) as i:
+                    pair = first + f.smaller(i, pairs - 1)
+                    f.call("select_tap", args, state, pair % taps, cell)
+                    place = in_weight.get() + pair // taps * w_channel
+                    f.store(place, places, i)
+                    follows = place.equals(f.load(I64, places) + i) | (i >= pairs)
+                    near.set(near.get() & f.cast("zext", follows, I64))
+                exists = f.lane_numbers(lanes) < f.splat(pairs, lanes)
+                with f.loop(0, rows, lanes) as row:
+                    f.call("add_square", args, group, row // lanes, first, pairs, square)
+                    with f.loop(0, f.smaller(rows - row, lanes)) as o:
+                        value = numbers.narrow(f, f.load(self.vector, square, o * lanes, aligned=True))
+                        to = f.offset(weight, group * w_group + (row + o) * w_row, numbers.result)
+                        with f.when(near.get().equals(1)) as apart:
+                            f.masked_store(value, f.offset(to, f.load(I64, places), numbers.result), exists)
+                        with apart:
+                            index = f.load(I64.of(lanes), places, aligned=True)
+                            f.scatter(value, f.offset(to, index, numbers.result), exists)
+
+    def emit_add_square(self) -> None:
+        """square[channel][pair] = the sums of all slices for vector `v` of result channels and some pairs."""
+        numbers, tile, lanes = self.numbers, self.tile, self.lanes
+        with self.module.function("add_square", args=PTR, group=I64, v=I64, first=I64, pairs=I64, square=PTR) as f:
+            args, v, square = f.args["args"], f.args["v"], f.args["square"]
+            names = ("groups", "slices", "pair_groups", "partial_size")
+            groups, slices, pair_groups, size = self.args.read(f, args, *names)
+            partial = self.args.pointer(f, args, "partial")
+            total = f.variable(self.vector)
+            with f.loop(0, f.args["pairs"]) as i:
+                pair = f.args["first"] + i
+                tile_at = (v // tile.nv) * pair_groups + pair // tile.mr
+                place = (tile_at * tile.mr + pair % tile.mr) * self.nr + (v % tile.nv) * lanes
+                total.set(0)
+                with f.loop(0, slices) as piece:
+                    sums = f.offset(partial, (piece * groups + f.args["group"]) * size, numbers.computed)
+                    total.set(total.get() + f.load(self.vector, sums, place, aligned=True))
+                f.store(total.get(), square, i * lanes, aligned=True)
+            rows = f.transpose([f.load(self.vector, square, n * lanes, aligned=True) for n in range(lanes)])
+            for n, row in enumerate(rows):
+                f.store(row, square, n * lanes, aligned=True)

@@ -32,7 +32,8 @@ SECTIONS = ("at_rows", "at_runs", "at_offsets", "at_staged")
 class Staging(Correlation):
     """A correlation whose bundle works box by box on a staged copy.
 
-    Runs are listed over the axes but the last `run_axes`, so that a run is a plane (2) or a row (1) of the box.
+    Runs are listed over the axes but the last `run_axes`: a run is a plane (2) or a row (1) of the box. Products
+    are listed tap by tap, each over all channels, or the other way round (`by_channel`).
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class Staging(Correlation):
         *,
         run_axes: int,
         packs_weight: bool = True,
+        by_channel: bool = False,
     ) -> None:
         super().__init__(
             dtype, tile, target, (*SECTIONS, *args), (*STATE, *state), AXIS_STATE, packs_weight=packs_weight
         )
-        self.run_axes = run_axes
+        self.run_axes, self.by_channel = run_axes, by_channel
         self.emit_select_block()
         self.emit_list_rows()
         self.emit_list_runs()
@@ -170,7 +172,7 @@ class Staging(Correlation):
         return (origin + (start + at) * step) * stride
 
     def emit_list_offsets(self) -> None:
-        """The staged offset of every tap of every channel, taps outermost."""
+        """The staged offset of every tap of every channel: taps outermost, or channels."""
         with self.module.function("list_offsets", args=PTR, state=PTR, table=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
@@ -187,7 +189,8 @@ class Staging(Correlation):
                     at = offset + start * step - low
                     place.set(place.get() + self.staged_place(f, at, split, staged, by_phase))
                 with f.loop(0, channels) as c:
-                    f.store(place.get() + c * plane, f.args["table"], t * channels + c)
+                    at = c * taps + t if self.by_channel else t * channels + c
+                    f.store(place.get() + c * plane, f.args["table"], at)
 
     # ---- staging
 
@@ -221,15 +224,15 @@ class Staging(Correlation):
         return f.masked_load(self.numbers.stored.of(self.lanes), f.offset(source, at, self.numbers.stored), mask)
 
     def emit_stage(self) -> None:
-        """Stage the box of all channels of a group; `source` is the group's first sample."""
+        """Stage the box of all channels of a group, from the group's first sample to a place in scratch."""
         numbers, lanes = self.numbers, self.lanes
         stored = numbers.stored.of(lanes)
-        with self.module.function("stage", args=PTR, state=PTR, source=PTR) as f:
+        with self.module.function("stage", args=PTR, state=PTR, source=PTR, staged=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
             rank, channels, src_channel = self.args.read(f, args, "rank", "channels", "src_channel")
             plane, rows = self.state.read(f, state, "plane", "rows")
-            row_list, staged = self.section(f, args, state, "at_rows"), self.section(f, args, state, "at_staged")
+            row_list, staged = self.section(f, args, state, "at_rows"), f.args["staged"]
             extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
             low, span = self.own(f, state, rank - 1, "low", "span")
             # Of a row's vectors some may begin before the image and some end after it; those between are whole.
