@@ -1,4 +1,4 @@
-"""How the commands print: a console of at least 100 columns where no terminal says otherwise, and plain tables."""
+"""How the commands print: a console of at least 100 columns if no terminal says otherwise, plain tables, bars."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 WIDTH = 100
@@ -26,3 +27,15 @@ def table(*headers: str) -> Table:
     for header in headers:
         rows.add_column(header, overflow="fold")
     return rows
+
+
+def progress() -> Progress:
+    """A bar on standard error that vanishes at the end; nothing is shown where that is no terminal."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )

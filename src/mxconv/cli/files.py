@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,11 +23,13 @@ from ..errors import DTypeError, FormatError, MXNetError
 from ..ops.refusal import refusal
 from . import images
 
-_NPZ_WITH_KEY = re.compile(r"(?P<path>.+\.npz):(?P<key>[^/\\]+)", re.IGNORECASE)
+_NPZ_WITH_KEY = re.compile(r"(?P<path>.+\.npz):(?P<key>.+)", re.IGNORECASE)
 
 
-def read_array(option: str, text: str, *, alpha: bool = True) -> NDArray[Any]:
+def read_array(option: str, text: str, *, alpha: bool = True, white: float = 1.0) -> NDArray[Any]:
     """The array in the file that an option names: FILE.npy, FILE.npz, FILE.npz:key, or a picture (see cli/images.py).
+
+    alpha, white: of pictures: whether transparency is a fourth channel; the value of white.
 
     Raises: FormatError, if the file is missing, damaged, of another kind, lacks the key or holds Python objects;
             DTypeError, if its numbers are of a type that mxconv does not compute in.
@@ -38,7 +40,7 @@ def read_array(option: str, text: str, *, alpha: bool = True) -> NDArray[Any]:
         ".npy": lambda: _read_npy(path),
         ".npz": lambda: _read_npz(option, path, key),
     }
-    read = readers.get(path.suffix.lower(), lambda: images.read_image(path, alpha=alpha))
+    read = readers.get(path.suffix.lower(), lambda: images.read_image(path, alpha=alpha, white=white))
     kind = path.suffix.lower() if path.suffix.lower() in readers else "picture, .npy or .npz"
     try:
         array = read()
@@ -131,10 +133,18 @@ def write_array(path: Path, array: NDArray[Any]) -> float:
         if suffix in images.FORMATS:
             return images.write_image(file, array, suffix)
         if suffix == ".npz":
-            np.savez(file, output=array)
+            write_npz(file, {"output": array})
         else:
             np.lib.format.write_array(file, array, allow_pickle=False)
     return 0.0
+
+
+def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as .npz; np.savez does the same, but not for every name."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 @contextmanager

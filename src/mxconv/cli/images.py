@@ -48,9 +48,18 @@ def import_pillow() -> tuple[Any, Any]:
     return PIL.Image, PIL.ImageOps
 
 
-def read_image(path: Path, *, alpha: bool = True) -> NDArray[np.float32]:
-    """A picture as float32 (1, channels, height, width) in 0..1, turned as its camera says; transparency is a fourth
-    channel, or left out with alpha=False.
+def has_pillow() -> bool:
+    """Whether Pillow can be imported."""
+    try:
+        import_pillow()
+    except UnsupportedError:
+        return False
+    return True
+
+
+def read_image(path: Path, *, alpha: bool = True, white: float = 1.0) -> NDArray[np.float32]:
+    """A picture as float32 (1, channels, height, width) in 0..white, turned as its camera says; transparency is a
+    fourth channel, or left out with alpha=False.
 
     Raises: whatever Pillow raises on a damaged file; the caller words it.
     """
@@ -61,10 +70,10 @@ def read_image(path: Path, *, alpha: bool = True) -> NDArray[np.float32]:
             image = image_ops.exif_transpose(opened)
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float32)
-        values = values if image.mode == "F" else values / np.float32(65535)
+        values = values / np.float32((1 if image.mode == "F" else 65535) / white)
     else:
         image = image.convert(_plain_mode(image, alpha))
-        values = np.asarray(image, dtype=np.uint8).astype(np.float32) / np.float32(255)
+        values = np.asarray(image, dtype=np.uint8).astype(np.float32) / np.float32(255 / white)
     channels_last = values.reshape(*values.shape[:2], -1)
     return np.ascontiguousarray(channels_last.transpose(2, 0, 1)[None])
 

@@ -92,6 +92,58 @@ def apply(
     run_apply(op, data=data, weight=weight, bias=bias, params=params or [], out=out)
 
 
+@app.command("run", short_help="Run a saved network on pictures or arrays.")
+def run_network(
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="PREFIX-symbol.json and PREFIX-0001.params.")],
+    epoch: Annotated[int, typer.Argument(metavar="EPOCH", min=0, help="The number in the second name.")],
+    data: Annotated[
+        list[str], typer.Option(metavar="FILE", help="A picture, .npy, .npz or .npz:key; one for each input.")
+    ],
+    input: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Where each --data goes, if there are several inputs.")
+    ] = None,
+    output: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Any node's output, in place of the network's own.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help=".npz, .npy or a picture; unless given, PREFIX-outputs.npz here.")
+    ] = None,
+    resize: Annotated[str | None, typer.Option(metavar="H,W", help="The size that is fed in.")] = None,
+    mean: Annotated[str | None, typer.Option(metavar="M[,M,M]", help="Is subtracted; one for each channel.")] = None,
+    scale: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Multiplies the rest, as 1/255.")] = None,
+    colour: Annotated[str | None, typer.Option(metavar="rgb|bgr|grey", help="The channels that are fed in.")] = None,
+    layout: Annotated[str, typer.Option(metavar="NCHW|NHWC", help="Where the network has its channels.")] = "NCHW",
+    range: Annotated[
+        str | None, typer.Option(metavar="B,W", help="The values of black and white in pictures of outputs.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compute in float16, bfloat16, float32 or float64.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Print the N most probable classes.")] = None,
+    names: Annotated[str | None, typer.Option(metavar="FILE", help="The classes' names, one a line.")] = None,
+) -> None:
+    """Run a network that MXNet or mxconv saved as a checkpoint.
+
+    A picture counts from 0 to 255 and is fed in as (picture - mean) * scale, as MXNet's iterators do. Labels are
+    filled with zeros. An .npz gets all outputs by name; those that look like pictures are also written as .png beside
+    it: what came from a picture goes back through scale and mean, anything else is stretched.
+
+    \b
+    Examples:
+      mxconv run resnet-50 0 --data cat.jpg --resize 224,224 --top 5 --names synset.txt
+      mxconv run unet 12 --data scan.png --colour grey --scale 1/255 --range 0,1 --out mask.png
+      mxconv run resnet-50 0 --data x.npy --output stage1_unit1_relu1 --output fc1
+    """
+    from .prepare import read_preparation, read_range
+    from .run import run_checkpoint
+
+    run_checkpoint(
+        prefix, epoch, data=data, inputs=input or [], outputs=output or [], out=out,
+        preparation=read_preparation(resize, mean, scale, colour, layout), span=read_range(range),
+        dtype=dtype, top=top, names=names,
+    )  # fmt: skip
+
+
 @app.command(short_help="Work out shapes, both ways.")
 def shape(
     op: Annotated[str, typer.Argument(metavar="OP", help="convolution or deconvolution.")],
