@@ -25,7 +25,7 @@ from .graph import Entry, Node, topological
 Span: TypeAlias = "tuple[float, float] | None"
 """(first, stop); None: no sample at all. The bounds are whole numbers or infinite."""
 
-LONGEST_PERIOD, LARGEST_KERNEL = 4096, 1 << 20
+LONGEST_PERIOD, LARGEST_KERNEL = 512, 1 << 20
 """Longer patterns and larger windows are given up: no network has them."""
 
 
@@ -300,8 +300,9 @@ def _softmax_output(at: At) -> Field | None:
 
 Rule: TypeAlias = Callable[[At], "Field | None"]
 
-_TWO = "add sub mul div mod power maximum minimum hypot equal not_equal greater greater_equal lesser lesser_equal"
-_LOGICAL = "logical_and logical_or logical_xor"
+_TWO = """mod power maximum minimum hypot equal not_equal greater greater_equal lesser lesser_equal logical_and
+logical_or logical_xor"""
+_SCALAR = "plus minus rminus mul div rdiv rmod rpower"
 _ONE = """abs arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh degrees erf exp expm1 fix floor log log10
 log1p log2 logical_not negative radians rcbrt reciprocal relu rint round rsqrt sigmoid sign sin sinh softsign sqrt
 square tan tanh trunc clip smooth_l1 hard_sigmoid Activation LeakyReLU BatchNorm BatchNorm_v1 Dropout LRN Cast _copy
@@ -309,11 +310,10 @@ BlockGrad make_loss MakeLoss LinearRegressionOutput MAERegressionOutput Logistic
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_ONE.split(), _pointwise),
-    **{f"broadcast_{name}": _pointwise for name in (*_TWO.split(), *_LOGICAL.split())},
-    **{f"_{name}": _pointwise for name in (*_TWO.split(), *_LOGICAL.split())},
-    **{f"_{name}_scalar": _pointwise for name in (*_TWO.split(), *_LOGICAL.split(), "plus", "minus", "rminus")},
-    **{f"_{name}_scalar": _pointwise for name in ("rdiv", "rmod", "rpower")},
     **{f"elemwise_{name}": _pointwise for name in ("add", "sub", "mul", "div")},
+    **{f"broadcast_{name}": _pointwise for name in ("add", "sub", "mul", "div", *_TWO.split())},
+    **{f"_{name}": _pointwise for name in _TWO.split()},
+    **{f"_{name}_scalar": _pointwise for name in (*_TWO.split(), *_SCALAR.split())},
     "Convolution": _convolution,
     "Convolution_v1": _convolution,
     "Deconvolution": _convolution,
