@@ -10,22 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.registry import OPERATORS, compute
 from ..plots.sheets import Panel, save_sheet
 from .files import replacing
 from .measure import Measurement
-from .steps import BLOCK, lowest_frequencies
+from .steps import BLOCK, KEPT
 
 Array = NDArray[Any]
 
-KEPT = 3
-"""The last picture is rebuilt from the cosines with u + v < KEPT: 6 of 64."""
 
+def draw(results: Sequence[Measurement], few: Array, folder: Path, heading: str, credit: str) -> list[Path]:
+    """Write the overview and one sheet for each of the eight results; returns their paths.
 
-def draw(results: Sequence[Measurement], folder: Path, heading: str, credit: str) -> list[Path]:
-    """Write the overview and one sheet for each of the eight results; returns their paths."""
+    `few` is the photograph rebuilt from the lowest frequencies.
+    """
     blur, edges, quarter, lines, twice, four, analysis, synthesis = results
-    photograph = blur.step.data
+    photograph = blur.data
     original = Panel(_pixels(photograph), "The photograph", credit)
     blurred = _panel(blur, _pixels(blur.output), "the border fades, as outside is 0")
     outlined = _panel(edges, _edges(edges.output))
@@ -36,7 +35,7 @@ def draw(results: Sequence[Measurement], folder: Path, heading: str, credit: str
     )
     bands = _panel(analysis, _bands(analysis.output), "one tile for each frequency")
     rebuilt = _panel(synthesis, _pixels(synthesis.output), _quality(synthesis.output, photograph))
-    roughly = _rebuilt_from_few(analysis, synthesis, photograph)
+    roughly = _roughly(few, photograph)
 
     width = min(6.0, max(3.2, photograph.shape[3] / 100))
     overview = [original, blurred, outlined, sketched, bands, small_detail, twice_detail, four_detail, rebuilt, roughly]
@@ -64,11 +63,7 @@ def _panel(r: Measurement, pixels: Array, *notes: str) -> Panel:
     return Panel(pixels, r.step.title, "\n".join((f"{r.step.op} {r.step.filter}", r.step.parameters, *notes)))
 
 
-def _rebuilt_from_few(analysis: Measurement, synthesis: Measurement, photograph: Array) -> Panel:
-    """The photograph rebuilt from the lowest frequencies alone, as a strongly compressed JPEG is."""
-    spec = OPERATORS[synthesis.step.op]
-    kept = lowest_frequencies(analysis.output, KEPT)
-    (few,) = compute(spec, spec.parse(synthesis.step.attributes), [kept, synthesis.step.weight])
+def _roughly(few: Array, photograph: Array) -> Panel:
     count = sum(u + v < KEPT for u in range(BLOCK) for v in range(BLOCK))
     return Panel(_pixels(few), f"And back: {count} of {BLOCK * BLOCK} cosines", _quality(few, photograph))
 

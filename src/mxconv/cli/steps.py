@@ -1,18 +1,19 @@
-"""What `mxconv demo` does to a photograph: eight steps, each one call of one operator.
+"""What `mxconv demo` does to a photograph: a network of eight steps, each one call of one operator.
 
-Every step takes the photograph or the result of an earlier step, so that the list is made while it is worked off.
+Every step takes the photograph or the result of an earlier step, and its result is an output of the network.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import symbol as sym
 from ..ops.params import DECONVOLUTION
 from . import filters
 
@@ -21,16 +22,21 @@ Array = NDArray[Any]
 BLOCK = 8
 """The block size of the cosine transform; the photograph is cropped to whole blocks."""
 
+KEPT = 3
+"""The last output is rebuilt from the cosines with u + v < KEPT: 6 of 64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call: `op` on `data` and `weight` with `attributes`; `title` says what for, `filter` which weight."""
+    """One node: `op` with `attributes` on the output of the node `source` (or "data") and the parameter `weight`;
+    `title` says what for, `filter` which weight."""
 
+    name: str
     title: str
     op: str
     filter: str
-    data: Array
-    weight: Array
+    source: str
+    weight: str
     attributes: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -54,42 +60,60 @@ def cosine_weight(channels: int) -> NDArray[np.float32]:
     return np.tile(basis, (channels, 1, 1, 1)).astype(np.float32)
 
 
-def lowest_frequencies(coefficients: Array, keep: int) -> Array:
-    """The coefficients of the cosine transform, all but the u + v < `keep` lowest ones set to zero."""
+def lowest_frequencies(channels: int) -> NDArray[np.float32]:
+    """What the coefficients of the cosine transform are multiplied by to keep those with u + v < KEPT alone."""
     u, v = np.divmod(np.arange(BLOCK * BLOCK), BLOCK)
-    mask = np.tile(u + v < keep, coefficients.shape[1] // (BLOCK * BLOCK))
-    kept: Array = coefficients * mask[None, :, None, None].astype(coefficients.dtype)
-    return kept
+    return np.tile((u + v < KEPT).astype(np.float32), channels).reshape(1, -1, 1, 1)
 
 
-def make_steps(photograph: Array) -> Generator[Step, Array, None]:
-    """The steps, one after the other; send each one's result to receive the next."""
-    channels, (height, width) = photograph.shape[1], photograph.shape[2:]
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network for photographs of one size: its steps, the graph, and the parameters by name.
 
-    def filtered(title: str, op: str, name: str, data: Array, **given: Any) -> Step:
-        chosen = filters.make(name, rank=2)
-        attributes = chosen.attributes(op, channels, data.shape[2:], {k: str(v) for k, v in given.items()})
-        return Step(title, op, name, data, chosen.weight(op, channels, data.dtype), attributes)
+    The outputs are those of the steps, and `roughly`: the photograph rebuilt from the lowest frequencies alone, as a
+    strongly compressed JPEG is.
+    """
 
-    yield filtered("Gaussian blur", "Convolution", "gaussian:3", photograph)
-    yield filtered("Edges, by Sobel", "Convolution", "sobel", photograph)
-    quarter = yield filtered("Quarter size, by stride 4", "Convolution", "box:4", photograph, stride=(4, 4), pad=(0, 0))
-    yield filtered("Pencil sketch, by a dilated Laplacian", "Convolution", "laplacian", photograph, dilate=(3, 3))
-    yield filtered("Twice as large", "Deconvolution", "bilinear:2", quarter)
-    yield filtered("Four times as large", "Deconvolution", "bilinear:4", quarter)
+    steps: tuple[Step, ...]
+    symbol: sym.Symbol
+    parameters: dict[str, Array]
+
+
+def make_network(channels: int, extents: Sequence[int]) -> Network:
+    """The network for photographs (1, channels, height, width), both whole blocks."""
+    steps: list[Step] = []
+    nodes: dict[str, sym.Symbol] = {"data": sym.Variable("data")}
+    parameters: dict[str, Array] = {}
+    quarter = [n // 4 for n in extents]
+
+    def add(step: Step, weight: Array) -> None:
+        parameters[step.weight] = weight
+        variable = nodes.setdefault(step.weight, sym.Variable(step.weight))
+        nodes[step.name] = getattr(sym, step.op)(nodes[step.source], variable, name=step.name, **step.attributes)
+        steps.append(step)
+
+    def add_filter(name: str, title: str, op: str, word: str, source: str = "data", **given: Any) -> None:
+        chosen = filters.make(word, rank=2)
+        spatial = extents if source == "data" else quarter
+        attributes = chosen.attributes(op, channels, spatial, {key: str(value) for key, value in given.items()})
+        add(Step(name, title, op, word, source, f"{name}_weight", attributes), chosen.weight(op, channels, "float32"))
+
+    add_filter("blur", "Gaussian blur", "Convolution", "gaussian:3")
+    add_filter("edges", "Edges, by Sobel", "Convolution", "sobel")
+    add_filter("quarter", "Quarter size, by stride 4", "Convolution", "box:4", stride=(4, 4), pad=(0, 0))
+    add_filter("sketch", "Pencil sketch, by a dilated Laplacian", "Convolution", "laplacian", dilate=(3, 3))
+    add_filter("twice", "Twice as large", "Deconvolution", "bilinear:2", "quarter")
+    add_filter("four", "Four times as large", "Deconvolution", "bilinear:4", "quarter")
 
     weight = cosine_weight(channels)
     blocks = {"kernel": (BLOCK, BLOCK), "stride": (BLOCK, BLOCK), "num_group": channels, "no_bias": True}
-    common = {name: str(value) for name, value in blocks.items()}
-    coefficients = yield Step(
-        "Cosine transform of 8x8 blocks",
-        "Convolution",
-        "dct 8x8",
-        photograph,
-        weight,
-        {**common, "num_filter": str(len(weight))},
-    )
-    yield Step(
-        "And back: all 64 cosines", "Deconvolution", "dct 8x8", coefficients, weight,
-        {**common, "target_shape": str((height, width)), "num_filter": str(channels)},
-    )  # fmt: skip
+    forth = {name: str(value) for name, value in {**blocks, "num_filter": len(weight)}.items()}
+    back = {**forth, "target_shape": str(tuple(extents)), "num_filter": str(channels)}
+    name = "cosines_weight"
+    add(Step("cosines", "Cosine transform of 8x8 blocks", "Convolution", "dct 8x8", "data", name, forth), weight)
+    add(Step("back", "And back: all 64 cosines", "Deconvolution", "dct 8x8", "cosines", name, back), weight)
+
+    parameters["lowest"] = lowest_frequencies(channels)
+    kept = sym.broadcast_mul(nodes["cosines"], sym.Variable("lowest"), name="kept")
+    roughly = sym.Deconvolution(kept, nodes[name], name="roughly", **back)
+    return Network(tuple(steps), sym.Group([*(nodes[step.name] for step in steps), roughly]), parameters)

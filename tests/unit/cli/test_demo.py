@@ -1,4 +1,4 @@
-"""`mxconv demo`: the table and the pictures, on a tiny picture; the steps and their arithmetic."""
+"""`mxconv demo`: the table, the pictures and the checkpoint, on a tiny picture; the network and its arithmetic."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 
+import mxconv as mx
 from mxconv.cli import demo, steps
 from mxconv.testing import reference
 
@@ -44,7 +45,8 @@ def test_demo(mxconv: Callable, tmp_path: Path, rng: np.random.Generator, mode: 
     assert float(re.search(r"differs from the\s+photograph by at most (\S+)\.", answer.out)[1]) < 1e-5
 
     folder = tmp_path / "new" / "folder"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.png" for name in PICTURES)
+    files = [*(f"{name}.png" for name in PICTURES), "network-symbol.json", "network-0000.params"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(files)
     for name in PICTURES:
         assert f"  {name}.png" in lines
         with Image.open(folder / f"{name}.png") as image:
@@ -73,19 +75,19 @@ def test_the_cosine_transform_is_orthonormal_and_a_transform() -> None:
 
 
 def test_the_lowest_frequencies_are_kept() -> None:
-    kept = steps.lowest_frequencies(np.ones((1, 128, 2, 2), np.float32), 3)
-    assert [int(i) for i in np.flatnonzero(kept[0, :64, 0, 0])] == [0, 1, 2, 8, 9, 16]
-    assert kept[0, 64:].sum() == 6 * 4
-    assert kept.dtype == np.float32
+    mask = steps.lowest_frequencies(2)
+    assert (mask.shape, mask.dtype) == ((1, 128, 1, 1), np.float32)
+    assert np.flatnonzero(mask[0, :64]).tolist() == [0, 1, 2, 8, 9, 16]
+    assert np.array_equal(mask[:, 64:], mask[:, :64])
 
 
 def test_the_steps_chain(rng: np.random.Generator) -> None:
-    """Worked off with the oracle alone: the enlargements reach the sizes that they should, and the last step is x."""
+    """By the oracle alone: the enlargements reach the sizes that they should, and the last step gives x back. The
+    network gives the same."""
     photograph = rng.random((1, 3, 16, 24))
-    results = []
-    chain = steps.make_steps(photograph)
-    step = next(chain)
-    while True:
+    network = steps.make_network(3, (16, 24))
+    results = {"data": photograph}
+    for step in network.steps:
         given = {name: _numbers(text) for name, text in step.attributes.items() if name not in ("no_bias",)}
         ones = [1, 1]
         common = {
@@ -93,34 +95,64 @@ def test_the_steps_chain(rng: np.random.Generator) -> None:
             "dilation": given.get("dilate", ones),
             "groups": given["num_group"][0],
         }
+        data, weight = results[step.source], network.parameters[step.weight]
         if step.op == "Convolution":
             pad = given.get("pad", [0, 0])
-            results.append(reference.convolution(step.data, step.weight, pad_lo=pad, pad_hi=pad, **common))
+            results[step.name] = reference.convolution(data, weight, pad_lo=pad, pad_hi=pad, **common)
         else:
             target = given["target_shape"]
-            spans = [
-                s * (i - 1) + k for s, i, k in zip(common["stride"], step.data.shape[2:], given["kernel"], strict=True)
-            ]
+            spans = [s * (i - 1) + k for s, i, k in zip(common["stride"], data.shape[2:], given["kernel"], strict=True)]
             trims = [span - t for span, t in zip(spans, target, strict=True)]
             pads = {"pad_lo": [-(-t // 2) for t in trims], "pad_hi": [t // 2 for t in trims]}
-            results.append(reference.deconvolution(step.data, step.weight, out_spatial=target, **pads, **common))
-        try:
-            step = chain.send(results[-1])
-        except StopIteration:
-            break
-    shapes = [r.shape[1:] for r in results]
-    assert shapes == [
-        (3, 16, 24),
-        (6, 16, 24),
-        (3, 4, 6),
-        (3, 16, 24),
-        (3, 8, 12),
-        (3, 16, 24),
-        (192, 2, 3),
-        (3, 16, 24),
-    ]
-    np.testing.assert_allclose(results[2], photograph.reshape(1, 3, 4, 4, 6, 4).mean(axis=(3, 5)), atol=1e-6)
-    np.testing.assert_allclose(results[-1], photograph, atol=1e-6)
+            results[step.name] = reference.deconvolution(data, weight, out_spatial=target, **pads, **common)
+    assert {name: result.shape[1:] for name, result in results.items() if name != "data"} == {
+        "blur": (3, 16, 24),
+        "edges": (6, 16, 24),
+        "quarter": (3, 4, 6),
+        "sketch": (3, 16, 24),
+        "twice": (3, 8, 12),
+        "four": (3, 16, 24),
+        "cosines": (192, 2, 3),
+        "back": (3, 16, 24),
+    }
+    np.testing.assert_allclose(results["quarter"], photograph.reshape(1, 3, 4, 4, 6, 4).mean(axis=(3, 5)), atol=1e-6)
+    np.testing.assert_allclose(results["back"], photograph, atol=1e-6)
+
+    parameters = {name: mx.nd.array(array) for name, array in network.parameters.items()}
+    executor = network.symbol.bind(mx.cpu(), {"data": mx.nd.array(photograph), **parameters})
+    executor.forward()
+    for step in network.steps:
+        np.testing.assert_allclose(
+            executor.output_dict[f"{step.name}_output"].asnumpy(), results[step.name], rtol=1e-5, atol=1e-5
+        )
+
+
+def test_roughly_is_the_projection_on_the_lowest_frequencies(rng: np.random.Generator) -> None:
+    photograph = rng.random((1, 3, 8, 16)).astype(np.float32)
+    network = steps.make_network(3, (8, 16))
+    parameters = {name: mx.nd.array(array) for name, array in network.parameters.items()}
+    (roughly,) = network.symbol["roughly_output"].eval(data=mx.nd.array(photograph), **parameters)
+    basis = steps.cosine_weight(1).reshape(64, 64).astype(np.float64)
+    kept = basis[[0, 1, 2, 8, 9, 16]]
+    blocks = photograph.reshape(3, 8, 2, 8).transpose(0, 2, 1, 3).reshape(6, 64)
+    expected = (blocks @ kept.T @ kept).reshape(3, 2, 8, 8).transpose(0, 2, 1, 3).reshape(1, 3, 8, 16)
+    np.testing.assert_allclose(roughly.asnumpy(), expected, atol=1e-6)
+
+
+def test_the_network_runs_on_another_picture(mxconv: Callable, tmp_path: Path, rng: np.random.Generator) -> None:
+    """With the command that the demo prints."""
+    for name, size in (("first", (33, 26)), ("second", (50, 40))):
+        Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    answer = mxconv("demo", "--image", tmp_path / "first.png", "--out", tmp_path / "out")
+    command = answer.out.splitlines()[-1].split()
+    assert command[:2] == ["mxconv", "run"]
+    command[command.index("FILE")] = tmp_path / "second.png"
+    command[-1] = tmp_path / command[-1]
+    run = mxconv(*command[1:])
+    assert (run.status, run.err) == (0, "")
+    with Image.open(tmp_path / "roughly.png") as image:
+        assert (image.size, image.mode) == ((32, 24), "RGB")
+        assert np.asarray(image).std() > 5
 
 
 def _numbers(text: str) -> list[int]:
