@@ -32,9 +32,9 @@ from .correlation import (
     book_packing,
     common_values,
     compiled_words,
+    halo,
     make_tables,
     measure_box,
-    reach,
     roles_of,
     with_row_axis,
 )
@@ -162,7 +162,7 @@ class ChannelLanes:
             if target.registers < 32 and products >= MANY_PRODUCTS:
                 return Verdict(False, f"sums of {products} products, pays below {MANY_PRODUCTS} with 16 registers")
         lane = roles.axes[-1]
-        waste, cost = reach(lane) / lane.src_step / lane.positions, TRANSPOSING / products
+        waste, cost = halo(roles) / lane.src_step / lane.positions, TRANSPOSING / products
         if waste <= cost and roles.most_taps > 1:
             return Verdict(False, f"halo columns cost direct {waste:.1%}, transposing costs {cost:.1%}")
         block = (*(1,) * (len(roles.axes) - 1), min(lane.positions, MOST_PIXELS))

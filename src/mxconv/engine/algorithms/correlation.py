@@ -184,6 +184,26 @@ def reach(axis: geometry.AxisPlan, joined: bool = False) -> int:
     return max((high - low for low, high in pairs), default=0)
 
 
+def shared_zeros(extent: int, low: int, high: int, length: int, step: int) -> int:
+    """How many zeros the end of a staged row can share with the beginning of the next one.
+
+    The row has `length` grid positions from 0 on, and taps from offset `low` to `high`; see jit/kernels/staging.py.
+    """
+    after = low + (length - 1) * step + (high - low) + 1 - extent
+    return max(0, min(-low, after, high - low))
+
+
+def halo(roles: Roles, joined: bool = False) -> int:
+    """Elements by which a staged row of the lane axis is longer than its grid positions, at most over all phases."""
+    axis, extent = roles.axes[-1], roles.src_spatial[-1]
+    halos = [0]
+    for phase in axis.phases:
+        low, high = offsets_of(axis, phase, joined)
+        zeros = shared_zeros(extent, low, high, phase.count, axis.src_step) if axis.src_step == 1 else 0
+        halos.append(high - low - zeros)
+    return max(halos)
+
+
 def measure_box(
     roles: Roles, block: Sequence[int], splits: Sequence[int], lanes: int, joined: Sequence[int] = ()
 ) -> Box:
@@ -192,7 +212,17 @@ def measure_box(
     for a, (axis, length) in enumerate(zip(roles.axes, block, strict=True)):
         spans.append((length - 1) * axis.src_step + reach(axis, a in joined) + 1)
     grids = [-(-span // split) for span, split in zip(spans, splits, strict=True)]
-    return Box((math.prod(grids) + lanes) * math.prod(splits), math.prod(spans[:-1]), grids[-1])
+    axis, last = roles.axes[-1], len(roles.axes) - 1
+    pitch, most_shared = 0, 0
+    for phase in axis.phases:
+        low, high = offsets_of(axis, phase, last in joined)
+        length, shared = min(block[-1], phase.count), 0
+        if splits[-1] == 1 and block[-1] >= phase.count > 0:
+            shared = shared_zeros(roles.src_spatial[-1], low, high, length, axis.src_step)
+        pitch = max(pitch, -(-((length - 1) * axis.src_step + high - low + 1) // splits[-1]) - shared)
+        most_shared = max(most_shared, shared)
+    rows = math.prod(grids[:-1])
+    return Box((rows * pitch + lanes + most_shared) * math.prod(splits), math.prod(spans[:-1]), pitch)
 
 
 def common_values(p: ConvProblem, roles: Roles, row_groups: int) -> Mapping[str, int]:

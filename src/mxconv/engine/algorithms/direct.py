@@ -33,9 +33,9 @@ from .correlation import (
     book_packing,
     common_values,
     compiled_words,
+    halo,
     make_tables,
     measure_box,
-    reach,
     roles_of,
     with_row_axis,
 )
@@ -199,7 +199,7 @@ class Direct:
         if roles.rows > FEW_ROWS:
             # Halo columns are computed in vain here; there each value is packed once a tap. Both relative to the sums.
             lane = roles.axes[-1]
-            waste = reach(lane, interleave_of(roles) > 1) / lane.src_step / lane.positions
+            waste = halo(roles, interleave_of(roles) > 1) / lane.src_step / lane.positions
             if waste > PACKING / roles.rows:
                 packing = PACKING / roles.rows
                 return Verdict(False, f"halo columns cost {waste:.0%}, packing costs implicit_gemm {packing:.0%}")

@@ -5,6 +5,8 @@ Along an axis with `split` q the copy holds every q-th sample together, in q pha
 are neighbours in memory; with split 1 it keeps the source's order.
 
 Staged layout, one plane a channel:   [phases of all axes][outer axes ...][row axis][lane axis]
+
+Where a row both begins and ends with padding, the zeros at its end are those at the beginning of the next row.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ class Staging(Correlation):
             tables = self.args.pointer(f, args, "tables")
             (rank,) = self.args.read(f, args, "rank")
             rest = f.variable(I64, f.args["block"])
-            size, empty = f.variable(I64, 1), f.variable(I64, 0)
+            size, empty, shared = f.variable(I64, 1), f.variable(I64, 0), f.variable(I64, 0)
             with f.loop(0, rank) as i:
                 a = rank - 1 - i
                 block, blocks, step, split = self.axis(f, tables, a, "block", "blocks", "src_step", "split")
@@ -80,9 +82,14 @@ class Staging(Correlation):
                 empty.set(empty.get() | f.cast("zext", length <= 0, I64))
                 span = (length - 1) * step + (high - low) + 1
                 self.put(f, mine, start=start, length=length, low=start * step + low, span=span, staged=size.get())
-                size.set(size.get() * ((span + split - 1) // split))
+                with f.when(i.equals(0) & split.equals(1)):
+                    (extent,) = self.axis(f, tables, a, "extent")
+                    before, after = 0 - (start * step + low), start * step + low + span - extent
+                    shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))
+                pitch = (span + split - 1) // split - f.select(i.equals(0), shared.get(), 0)
+                size.set(size.get() * pitch)
             # A vector stored at the end of a phase may overhang; it must not reach into the next phase.
-            size.set(size.get() + self.lanes)
+            size.set(size.get() + shared.get() + self.lanes)
             with f.loop(0, rank) as i:
                 a = rank - 1 - i
                 (split,) = self.axis(f, tables, a, "split")
