@@ -16,7 +16,7 @@ from ..ir import I64, PTR, Function, Value
 from ..target import Target
 from .correlation import AXIS
 from .gemm import Tile, accumulate, put_or_add
-from .staging import ROW_LIST, RUN_LIST, Staging
+from .staging import RUN_LIST, Staging
 
 ARGS = (
     "blocks", "slices", "slice_boxes", "boxes", "panels_of_rows", "pair_groups", "at_panel", "partial", "partial_size",
@@ -48,9 +48,8 @@ class _Bundle(Staging):
         super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=1, packs_weight=False, by_channel=True)
         self.emit_transpose_block()
         self.emit_pack_panels()
+        self.emit_prefetch_dy()
         self.emit_tile()
-        self.emit_box_place()
-        self.emit_prefetch()
         self.emit_run_box()
         self.emit_run()
         self.emit_add_square()
@@ -111,6 +110,16 @@ class _Bundle(Staging):
                     rows - row,
                 )
 
+    def emit_prefetch_dy(self) -> None:
+        """`prefetch` for dy: `dy` is where the next box's rows begin."""
+        with self.module.function("prefetch_dy", args=PTR, state=PTR, dy=PTR, part=I64, parts=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            rank, rows, channel = self.args.read(f, args, "rank", "rows", "dst_channel")
+            (runs,) = self.state.read(f, state, "runs")
+            (columns,) = self.own(f, state, rank - 1, "length")
+            run_list = self.section(f, args, state, "at_runs")
+            self.prefetch_rows(f, f.args["dy"], rows, channel, run_list, RUN_LIST, "dst", runs, columns)
+
     # ---- the register tile
 
     def emit_tile(self) -> None:
@@ -148,56 +157,6 @@ class _Bundle(Staging):
                     at.set(at.get() + f.args["step"])
             places = [i * self.nr + j * lanes for i in range(tile.mr) for j in range(tile.nv)]
             put_or_add(f, f.args["first"], f.args["sums"], places, [cell.get() for row in cells for cell in row])
-
-    # ---- the next box, fetched into cache while this one is multiplied
-
-    def emit_box_place(self) -> None:
-        """Where a box begins in x and in dy, in elements from the group's first."""
-        with self.module.function("box_place", args=PTR, sample=I64, block=I64, place=PTR) as f:
-            args, sample = f.args["args"], f.args["sample"]
-            tables = self.args.pointer(f, args, "tables")
-            rank, src_batch, dst_batch = self.args.read(f, args, "rank", "src_batch", "dst_batch")
-            rest = f.variable(I64, f.args["block"])
-            in_x, in_dy = f.variable(I64, sample * src_batch), f.variable(I64, sample * dst_batch)
-            with f.loop(0, rank) as i:
-                names = ("block", "blocks", "src_step", "src_stride", "dst_step", "dst_stride")
-                block, blocks, src_step, src_stride, dst_step, dst_stride = self.axis(f, tables, rank - 1 - i, *names)
-                start = (rest.get() % blocks) * block
-                rest.set(rest.get() // blocks)
-                in_x.set(in_x.get() + start * src_step * src_stride)
-                in_dy.set(in_dy.get() + start * dst_step * dst_stride)
-            f.store(in_x.get(), f.args["place"])
-            f.store(in_dy.get(), f.args["place"], 1)
-
-    def emit_prefetch(self) -> None:
-        """Ask for a share of the rows that the next box stages and transposes: part `part` of `parts`.
-
-        x and dy are where rows of this box would be if it were the next one. Neither need exist: asking for a line
-        that does not is no fault.
-        """
-        numbers = self.numbers
-        line = 64 // numbers.stored.itemsize
-        with self.module.function("prefetch", args=PTR, state=PTR, x=PTR, dy=PTR, part=I64, parts=I64) as f:
-            args, state = f.args["args"], f.args["state"]
-            rank, channels, rows, src_channel, dst_channel = self.args.read(
-                f, args, "rank", "channels", "rows", "src_channel", "dst_channel"
-            )
-            tables = self.args.pointer(f, args, "tables")
-            row_list, run_list = self.section(f, args, state, "at_rows"), self.section(f, args, state, "at_runs")
-            staged_rows, runs = self.state.read(f, state, "rows", "runs")
-            low, span, columns = self.own(f, state, rank - 1, "low", "span", "length")
-            first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
-            for base, count, each, table, layout, name, own, start, length in (
-                (f.args["x"], channels, src_channel, row_list, ROW_LIST, "source", staged_rows, low, span),
-                (f.args["dy"], rows, dst_channel, run_list, RUN_LIST, "dst", runs, first_lane, columns),
-            ):
-                share = (count * own + (f.args["parts"] - 1)) // f.args["parts"]
-                first = f.args["part"] * share
-                with f.loop(first, f.smaller(first + share, count * own)) as n:
-                    (at,) = layout.read(f, f.offset(table, (n % own) * len(layout), I64), name)
-                    row = f.offset(base, (n // own) * each + at + start, numbers.stored)
-                    with f.loop(0, length, line) as i:
-                        f.prefetch(f.offset(row, i, numbers.stored))
 
     # ---- drivers
 
@@ -238,25 +197,21 @@ class _Bundle(Staging):
                     f.store(begin + at_sample, f.offset(run_list, (s * runs + r) * len(RUN_LIST), I64))
             self.fill_up_offsets(f, args, state)
             (blocks,) = self.args.read(f, args, "blocks")
-            place = f.stack(I64, 4)
             following = f.args["block"] + 1
-            f.call("box_place", args, sample, f.args["block"], place)
             next_sample = sample + following // blocks * samples
-            f.call("box_place", args, next_sample, following % blocks, f.offset(place, 2, I64))
-            next_x = f.load(I64, place, 2) + group * src_group
-            next_dy = f.load(I64, place, 3) + group * dst_group
-            own_x, own_dy = f.load(I64, place, 0) - sample * src_batch, f.load(I64, place, 1) - sample * dst_batch
-            x_ahead = f.offset(x, next_x - own_x, numbers.stored)
-            dy_ahead = f.offset(dy, next_dy - own_dy, numbers.stored)
+            to_src, to_dst = self.box_distance(f, args, (sample, f.args["block"]), (next_sample, following % blocks))
+            first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
+            next_x = f.offset(x, sample * src_batch + group * src_group + to_src, numbers.stored)
+            next_dy = f.offset(dy, sample * dst_batch + group * dst_group + to_dst + first_lane, numbers.stored)
             (most,) = self.args.read(f, args, "part_groups")
             begin = f.args["part"] * most
             own = f.smaller(pair_groups - begin, most)
             with f.loop(0, panels) as n, f.loop(0, own) as i:
                 g = begin + i
+                part, parts = n * own + i, panels * own
                 with f.loop(0, samples) as s:
-                    next_x = f.offset(x_ahead, s * src_batch, numbers.stored)
-                    next_dy = f.offset(dy_ahead, s * dst_batch, numbers.stored)
-                    f.call("prefetch", args, state, next_x, next_dy, n * own + i, panels * own)
+                    f.call("prefetch", args, state, f.offset(next_x, s * src_batch, numbers.stored), part, parts)
+                    f.call("prefetch_dy", args, state, f.offset(next_dy, s * dst_batch, numbers.stored), part, parts)
                 f.call(
                     "tile",
                     samples * runs,

@@ -60,6 +60,8 @@ class Staging(Correlation):
         self.emit_list_offsets()
         self.emit_stage_row()
         self.emit_stage()
+        self.emit_box_place()
+        self.emit_prefetch()
 
     # ---- the box of a task
 
@@ -263,3 +265,68 @@ class Staging(Correlation):
                         f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
                 with otherwise:
                     f.call("stage_row", args, state, row, place, inside)
+
+    # ---- the next box, fetched into cache while this one is multiplied
+
+    def emit_box_place(self) -> None:
+        """Where a box of a sample begins in the source and in the destination: two elements from the group's first."""
+        with self.module.function("box_place", args=PTR, sample=I64, block=I64, place=PTR) as f:
+            args, sample = f.args["args"], f.args["sample"]
+            tables = self.args.pointer(f, args, "tables")
+            rank, src_batch, dst_batch = self.args.read(f, args, "rank", "src_batch", "dst_batch")
+            rest = f.variable(I64, f.args["block"])
+            in_src, in_dst = f.variable(I64, sample * src_batch), f.variable(I64, sample * dst_batch)
+            with f.loop(0, rank) as i:
+                names = ("block", "blocks", "src_step", "src_stride", "dst_step", "dst_stride")
+                block, blocks, src_step, src_stride, dst_step, dst_stride = self.axis(f, tables, rank - 1 - i, *names)
+                start = (rest.get() % blocks) * block
+                rest.set(rest.get() // blocks)
+                in_src.set(in_src.get() + start * src_step * src_stride)
+                in_dst.set(in_dst.get() + start * dst_step * dst_stride)
+            f.store(in_src.get(), f.args["place"])
+            f.store(in_dst.get(), f.args["place"], 1)
+
+    def box_distance(
+        self, f: Function, args: Value, here: tuple[Value, Value], there: tuple[Value, Value]
+    ) -> tuple[Value, Value]:
+        """Elements from one box, a sample and a block, to another, in the source and in the destination."""
+        place = f.stack(I64, 4)
+        f.call("box_place", args, *here, place)
+        f.call("box_place", args, *there, f.offset(place, 2, I64))
+        return f.load(I64, place, 2) - f.load(I64, place, 0), f.load(I64, place, 3) - f.load(I64, place, 1)
+
+    def emit_prefetch(self) -> None:
+        """Ask for a share of the rows that another box will stage: part `part` of `parts`.
+
+        `source` is where this box's group would begin if its rows were the other's. They need not exist: asking for a
+        line that does not is no fault.
+        """
+        with self.module.function("prefetch", args=PTR, state=PTR, source=PTR, part=I64, parts=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            rank, channels, channel = self.args.read(f, args, "rank", "channels", "src_channel")
+            (rows,) = self.state.read(f, state, "rows")
+            low, span = self.own(f, state, rank - 1, "low", "span")
+            start = f.offset(f.args["source"], low, self.numbers.stored)
+            row_list = self.section(f, args, state, "at_rows")
+            self.prefetch_rows(f, start, channels, channel, row_list, ROW_LIST, "source", rows, span)
+
+    def prefetch_rows(
+        self,
+        f: Function,
+        start: Value,
+        channels: Value,
+        channel: Value,
+        table: Value,
+        layout: Layout,
+        name: str,
+        rows: Value,
+        length: Value,
+    ) -> None:
+        """A share of the listed rows of all channels, each so many elements long."""
+        share = (channels * rows + (f.args["parts"] - 1)) // f.args["parts"]
+        first = f.args["part"] * share
+        with f.loop(first, f.smaller(first + share, channels * rows)) as n:
+            (at,) = layout.read(f, f.offset(table, (n % rows) * len(layout), I64), name)
+            row = f.offset(start, (n // rows) * channel + at, self.numbers.stored)
+            with f.loop(0, length, 64 // self.numbers.stored.itemsize) as i:
+                f.prefetch(f.offset(row, i, self.numbers.stored))
