@@ -131,7 +131,17 @@ FAULTS: dict[str, Fault] = {
         "(f.smaller(f.larger(extent - low, 0), span) + (lanes - 1)) // lanes * lanes",
     ),
     "staging: the end of a box": Fault("length = f.smaller(block, count - start)", "length = block"),
-    "staging: a phase is overwritten": Fault("size.set(size.get() + self.lanes)", "size.set(size.get())"),
+    "staging: a phase is overwritten": Fault(
+        "size.set(size.get() + shared.get() + self.lanes)", "size.set(size.get())"
+    ),
+    "staging: rows share one zero too many": Fault(
+        "shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))",
+        "shared.set(f.larger(f.smaller(f.smaller(before, after) + 1, high - low), 0))",
+    ),
+    "staging: rows share more than lies between their windows": Fault(
+        "shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))",
+        "shared.set(f.larger(f.smaller(before, after), 0))",
+    ),
     "offsets: in another order than the weight": Fault("else t * channels + c", "else c * taps + t"),
     "chain: the last one is too long": Fault(
         "length = f.smaller(total - k, chain)\n            own_a = f.offset(a, k * self.tile.mr",
