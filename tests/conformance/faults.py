@@ -138,8 +138,7 @@ FAULTS: dict[str, Fault] = {
         "shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))",
         "shared.set(f.larger(f.smaller(f.smaller(before, after) + 1, high - low), 0))",
     ),
-    "staging: rows share more than lies between their windows": Fault(
-        "shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))",
+    "shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))",
         "shared.set(f.larger(f.smaller(before, after), 0))",
     ),
     "offsets: in another order than the weight": Fault("else t * channels + c", "else c * taps + t"),
