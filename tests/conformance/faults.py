@@ -138,9 +138,6 @@ FAULTS: dict[str, Fault] = {
         "shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))",
         "shared.set(f.larger(f.smaller(f.smaller(before, after) + 1, high - low), 0))",
     ),
-    "shared.set(f.larger(f.smaller(f.smaller(before, after), high - low), 0))",
-        "shared.set(f.larger(f.smaller(before, after), 0))",
-    ),
     "offsets: in another order than the weight": Fault("else t * channels + c", "else c * taps + t"),
     "chain: the last one is too long": Fault(
         "length = f.smaller(total - k, chain)\n            own_a = f.offset(a, k * self.tile.mr",
