@@ -7,7 +7,8 @@ Three medians over fresh processes, each round with an empty code cache of its o
 * the same call in a second process, which finds the kernel in the code cache.
 
 Exits with status 1 if one is over its limit: run it on a quiet machine. On a busy one the column "cpu ms", the
-processor time of the same stretch over all threads, says more. The calls are a 3x3 Convolution and a 4x4 stride-2
+processor time of the same stretch over all threads, says more. Python's own bytecode is there, as after an
+installation by pip, also where PYTHONDONTWRITEBYTECODE is set. The calls are a 3x3 Convolution and a 4x4 stride-2
 Deconvolution of a (1, 16, 56, 56) float32 array, timed until the answer is there.
 """
 
@@ -52,11 +53,12 @@ class Sample(NamedTuple):
     cpu: float
 
 
-def run(operator: str, weight: tuple[int, ...], cache: str) -> tuple[Sample, Sample]:
+def run(operator: str, weight: tuple[int, ...], cache: str, bytecode: str) -> tuple[Sample, Sample]:
     """What the import and the call took, in a new process."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-c", CHILD, operator, json.dumps(weight)],
-        env={**os.environ, "MXCONV_CACHE_DIR": cache},
+        env={**inherited, "MXCONV_CACHE_DIR": cache, "PYTHONPYCACHEPREFIX": bytecode},
         check=True,
         capture_output=True,
         text=True,
@@ -65,15 +67,17 @@ def run(operator: str, weight: tuple[int, ...], cache: str) -> tuple[Sample, Sam
     return imported, called
 
 
-def measure(rounds: int) -> dict[str, dict[str, list[Sample]]]:
-    """Every sample, by operator and by what was timed."""
+def measure(rounds: int, bytecode: str) -> dict[str, dict[str, list[Sample]]]:
+    """Every sample, by operator and by what was timed; `bytecode` is a folder for Python's."""
     samples: dict[str, dict[str, list[Sample]]] = {}
     for operator, weight in {"Convolution": (16, 16, 3, 3), "Deconvolution": (16, 16, 4, 4)}.items():
         rows = samples[operator] = {name: [] for name in LIMITS}
-        for _ in range(rounds):
+        for number in range(rounds + 1):
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
-                imported, new = run(operator, weight, cache)
-                _, cached = run(operator, weight, cache)
+                imported, new = run(operator, weight, cache, bytecode)
+                _, cached = run(operator, weight, cache, bytecode)
+            if number == 0:  # it wrote the bytecode
+                continue
             for name, value in zip(LIMITS, (imported, new, cached), strict=True):
                 rows[name].append(value)
     return samples
@@ -84,7 +88,9 @@ def main() -> int:
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs, {rounds} rounds")
     print(f"{'operator':<15}{'what':<15}{'median ms':>11}{'min':>8}{'max':>8}{'limit':>8}{'cpu ms':>8}")
     broken = 0
-    for operator, rows in measure(rounds).items():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as bytecode:
+        measured = measure(rounds, bytecode)
+    for operator, rows in measured.items():
         for name, samples in rows.items():
             values = [s.wall for s in samples]
             median = statistics.median(values)

@@ -8,8 +8,8 @@ import textwrap
 
 HEAVY = ("typer", "rich", "click", "PIL", "matplotlib", "torch", "onnx", "onnxruntime", "dask",
          "filelock", "platformdirs", "mxconv.cli", "mxconv.plots", "mxconv.symbol", "mxconv.ops.library", "mxconv.init",
-         "mxconv.name", "mxconv.attribute", "mxconv.model", "mxconv.viz", "mxconv.interop",
-         "mxconv.testing")  # fmt: skip
+         "mxconv.name", "mxconv.attribute", "mxconv.model", "mxconv.viz", "mxconv.interop", "mxconv.testing",
+         "mxconv.autograd", "mxconv.random", "mxconv.ndarray.params_file", "mxconv.ndarray.tape")  # fmt: skip
 
 
 def run(code: str) -> str:
@@ -30,6 +30,8 @@ def test_modules_are_there_on_first_use() -> None:
         print(mx.sym.Variable("x").name, "mxconv.ops.library" in sys.modules)
         print(mx.name.NameManager, mx.init.Mixed, mx.AttrScope)
         assert "symbol" in dir(mx)
+        assert {"save", "random", "exp"} <= set(dir(mx.nd))
+        print(mx.autograd.record, mx.random.seed, mx.nd.random.uniform, mx.nd.save, mx.nd.op.exp)
         try:
             mx.no_such_module
         except AttributeError as error:

@@ -24,7 +24,7 @@ except (ImportError, OSError) as error:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, base, config, context, errors, ndarray, random, util
+from . import base, config, context, errors, ndarray, util
 from . import ndarray as nd
 from ._version import __version__
 from .context import Context, cpu, cpu_pinned, current_context, gpu
@@ -39,7 +39,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import attribute, executor, init, model, name, symbol, viz
+    from . import attribute, autograd, executor, init, model, name, random, symbol, viz
     from . import init as initializer
     from . import symbol as sym
     from . import viz as visualization
@@ -48,11 +48,13 @@ if TYPE_CHECKING:
 _LAZY = {
     "AttrScope": "attribute",
     "attribute": "",
+    "autograd": "",
     "executor": "",
     "init": "",
     "initializer": "init",
     "model": "",
     "name": "",
+    "random": "",
     "sym": "symbol",
     "symbol": "",
     "visualization": "viz",

@@ -15,8 +15,7 @@ that int32 could overflow is refused (`max_products`), never wrapped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -24,8 +23,7 @@ import numpy as np
 Kind = Literal["float", "int", "complex"]
 
 
-@dataclass(frozen=True, slots=True)
-class DType:
+class DType(NamedTuple):
     """One data type of arrays, by its name, with the types that computing with it uses."""
 
     name: str

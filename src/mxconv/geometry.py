@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 def dilated_kernel(kernel: int, dilation: int) -> int:
@@ -109,8 +110,7 @@ def bias_shape(num_filter: int) -> tuple[int]:
     return (num_filter,)
 
 
-@dataclass(frozen=True, slots=True)
-class Tap:
+class Tap(NamedTuple):
     """One kernel tap as a phase sees it: weight index `tap` reads source position grid*step + `offset`."""
 
     tap: int
@@ -126,8 +126,7 @@ class Phase:
     taps: tuple[Tap, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AxisPlan:
+class AxisPlan(NamedTuple):
     """One axis of a dense correlation: destination[origin + g*dst_step] += source[g*src_step + offset] * w[tap].
 
     `forward` is one phase with src_step = stride; `backward_data` has min(stride, extent) phases with

@@ -1,14 +1,13 @@
 """`mx.nd`: arrays and the functions on them.
 
-What is not listed here is made from the registry of operators when it is first asked for.
+Operators that are not listed here are made from the registry, and modules imported, when they are first asked for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from . import _internal as _internal
-from . import generated, op, random
 from .creation import arange, array, empty, eye, full, linspace, ones, zeros
 from .free_functions import (
     add,
@@ -35,8 +34,12 @@ from .free_functions import (
 )
 from .functions import Convolution, Deconvolution
 from .ndarray import NDArray, waitall
-from .params_file import load, load_frombuffer, save
 from .sharing import from_dlpack, from_numpy
+
+if TYPE_CHECKING:
+    from . import _internal as _internal
+    from . import op, random
+    from .params_file import load, load_frombuffer, save
 
 __all__ = [
     "Convolution",
@@ -83,8 +86,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    return generated.function_for(__name__, name)
+    if name in ("_internal", "op", "random"):
+        return import_module(f".{name}", __name__)
+    if name in ("load", "load_frombuffer", "save"):
+        globals()[name] = found = getattr(import_module(".params_file", __name__), name)
+        return found
+    from .generated import function_for
+
+    return function_for(__name__, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *generated.names()})
+    from .generated import names
+
+    return sorted({*globals(), *__all__, *names()})

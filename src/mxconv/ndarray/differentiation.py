@@ -10,7 +10,6 @@ from ..errors import ParamError
 from ..ops.refusal import refusal
 from .base import ArrayBase
 from .recording import Leaf, Origin
-from .tape import backward
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,6 +56,8 @@ class GradientMethods(ArrayBase):
         Raises: MXNetError, if this array was not computed while recording, or from no variable; ShapeError, if
         `out_grad` does not fit.
         """
+        from .tape import backward
+
         backward([self], [out_grad], retain_graph=retain_graph, train_mode=train_mode)
 
     def detach(self) -> Self:

@@ -124,9 +124,10 @@ class ConvParam:
         return parsed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConvolutionParam(ConvParam):
     """The parameters of one Convolution."""
+
+    __slots__ = ()
 
     signature: ClassVar[Signature] = CONVOLUTION
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
@@ -24,8 +24,7 @@ Shape: TypeAlias = "tuple[int | None, ...] | None"
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What a computation is told beside its parameters and inputs.
 
     training:   whether operators behave as in training (Dropout, BatchNorm).
@@ -43,7 +42,7 @@ class Call:
 PLAIN = Call()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step(Generic[V]):
     """One computation that is to be differentiated; V is whatever stands for arrays (NDArrays, in both APIs).
 
