@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def some(things: Iterable[object]) -> str:
     return ", ".join(texts[:8]) + (", ..." if len(texts) > 8 else "")
 
 
-def variables(symbol: Symbol, params: Mapping[str, NDArray]) -> tuple[list[Node], list[Node], list[Node]]:
+def variables(symbol: Symbol, params: Collection[str]) -> tuple[list[Node], list[Node], list[Node]]:
     """The arguments that are no parameters, as inputs and as labels, and the auxiliary states.
 
     A label is what is called so, or what only losses use, in the place of their label.

@@ -144,6 +144,32 @@ def run_network(
     )  # fmt: skip
 
 
+@app.command(short_help="The layers of a saved network, and what they cost.")
+def summary(
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="PREFIX-symbol.json, or any symbol's .json file.")],
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="[NAME=]SHAPE", help="An input's shape; one for each input.")
+    ] = None,
+    epoch: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Take the parameters' shapes from PREFIX-000N.params.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Show each layer of a network: shape and memory of its output, parameters, multiply-adds, receptive field.
+
+    The receptive field is counted in samples of the input that the first --data names.
+
+    \b
+    Examples:
+      mxconv summary resnet-50 --data 1,3,224,224
+      mxconv summary model-symbol.json --data left=1,3,64,64 --data right=1,3,64,64 --csv
+    """
+    from .summary import run_summary
+
+    run_summary(prefix, data=data or [], epoch=epoch, as_json=as_json, as_csv=as_csv)
+
+
 @app.command(short_help="Work out shapes, both ways.")
 def shape(
     op: Annotated[str, typer.Argument(metavar="OP", help="convolution or deconvolution.")],

@@ -22,10 +22,10 @@ def test_version(mxconv: Callable) -> None:
 def test_help_names_every_command(mxconv: Callable, words: list[str]) -> None:
     answer = mxconv(*words)
     assert (answer.status, answer.err) == (0, "")
-    assert all(f"\n  {name}" in answer.out for name in ("demo", "apply", "run", "shape", "plan", "config"))
+    assert all(f"\n  {name}" in answer.out for name in ("demo", "apply", "run", "summary", "shape", "plan", "config"))
 
 
-@pytest.mark.parametrize("name", ["demo", "apply", "run", "shape", "plan", "config"])
+@pytest.mark.parametrize("name", ["demo", "apply", "run", "summary", "shape", "plan", "config"])
 def test_help_has_an_example(mxconv: Callable, name: str) -> None:
     answer = mxconv(name, "--help")
     assert answer.status == 0
