@@ -112,13 +112,14 @@ def test_types_and_parameters_of_the_file(mxconv: Callable, tmp_path: Path) -> N
 
 
 def test_several_inputs(mxconv: Callable, tmp_path: Path) -> None:
-    x, y = (mx.sym.Convolution(mx.sym.Variable(n), kernel=(k,), num_filter=2) for n, k in (("x", 3), ("y", 5)))
+    x = mx.sym.Convolution(mx.sym.Variable("x"), kernel=(3,), num_filter=2, name="of_x")
+    y = mx.sym.Convolution(mx.sym.Variable("y"), kernel=(5,), num_filter=2, name="of_y")
     mx.sym.Concat(x, y, dim=2, name="both").save(tmp_path / "net-symbol.json")
     words = "summary", tmp_path / "net", "--json"
     layers = json.loads(mxconv(*words, "--data", "y=1,2,9", "--data", "x=1,2,8").out)["layers"]
     assert [(layer["name"], layer["field"]) for layer in layers if layer["field"]] == [
         ("y", [1]),
-        ("convolution1", [5]),
+        ("of_y", [5]),
     ]
     answer = mxconv(*words, "--data", "1,2,9")
     assert "--data is '1,2,9', expected NAME=SHAPE for each of x, y" in answer.err
