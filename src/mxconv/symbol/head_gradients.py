@@ -13,7 +13,9 @@ from ..ops.refusal import refusal
 def read_head_gradients(
     out_grads: Any, names: Sequence[str], outputs: Sequence[NDArray], is_needed: Sequence[bool]
 ) -> list[NDArray | None]:
-    """A copy of the gradient of each output in its dtype, None where none is needed.
+    """A copy of the gradient of each output in its dtype; where none is needed, None unless one is given that fits.
+
+    Most losses ignore theirs, SoftmaxOutput with out_grad multiplies with it.
 
     Raises: TypeError, for what is no NDArray; KeyError, if an output is missing in a dict; ParamError, if there are too
     few; ShapeError, if one does not fit.
@@ -27,7 +29,7 @@ def read_head_gradients(
         raise TypeError("inputs must be NDArray: out_grads is an NDArray, a list of them, or a dict of them by name")
     given += [None] * (len(outputs) - len(given))
     return [
-        _fitting(name, grad, output) if is_needed_here else None
+        _fitting(name, grad, output) if is_needed_here or (grad is not None and grad.shape == output.shape) else None
         for name, grad, output, is_needed_here in zip(names, given, outputs, is_needed, strict=False)
     ]
 

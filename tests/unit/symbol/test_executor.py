@@ -252,6 +252,15 @@ def test_the_gradient_of_a_label_is_written_too() -> None:
     assert values(executor.grad_dict["label"]) == [0]
 
 
+def test_a_loss_may_use_a_head_gradient() -> None:
+    loss = sym.SoftmaxOutput(sym.Variable("data"), sym.Variable("label"), out_grad=True)
+    executor = loss.simple_bind(mx.cpu(), {"data": "write"}, data=(1, 2))
+    executor.forward(is_train=True)
+    for head, wanted in ((None, [-0.5, 0.5]), (mx.nd.array([[2, 6]]), [-1, 3]), (mx.nd.ones((7,)), [-0.5, 0.5])):
+        executor.backward(head)
+        assert executor.grad_dict["data"].asnumpy().tolist() == [wanted]
+
+
 def test_a_loss_within_the_graph() -> None:
     x = sym.Variable("x")
     executor = bind_scalar(sym.MakeLoss(x * x, grad_scale=5) * 100, x=3)
