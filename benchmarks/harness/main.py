@@ -19,12 +19,14 @@ from mxconv.engine.peak import measure_peak
 from mxconv.engine.suite import NamedProblem, read_suite
 
 from .client import Contestant
-from .measure import Settings, measure
+from .measure import Settings, measure, objection
 from .report import draw, to_markdown
 from .results import OURS, Results, Row, describe_machine, resume
+from .training import describe_layers, group_layers, split_name
 
 HERE = Path(__file__).resolve().parent.parent
 CORE = HERE / "suites" / "core.txt"
+TRAINING = HERE / "suites" / "training.txt"
 COLD_SWEEP = 2**27
 
 
@@ -41,6 +43,14 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("suite", nargs="?", type=Path, help="a problem file")
     which.add_argument("--core", action="store_const", const=CORE, dest="core", help="suites/core.txt")
+    which.add_argument(
+        "--training",
+        nargs="?",
+        type=Path,
+        const=TRAINING,
+        metavar="SUITE",
+        help="suites/training.txt, or another file of LAYER.output, .data and .weight; weights change between calls",
+    )
     parser.add_argument("--only", metavar="PATTERN", help="rows whose name matches, as 'r50_*'")
     parser.add_argument("--peer-python", metavar="PYTHON", help="an interpreter that has the peers installed")
     parser.add_argument("--peers", metavar="A,B", help=f"which of {', '.join(find_plugins())}, or files of your own")
@@ -60,7 +70,7 @@ def parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--peer-python {arguments.peer_python}: there is no such program")
     if arguments.peers and not arguments.peer_python:
         parser.error("--peers needs --peer-python")
-    arguments.suite = arguments.core or arguments.suite
+    arguments.suite = arguments.core or arguments.training or arguments.suite
     return arguments
 
 
@@ -118,15 +128,29 @@ def describe_row(row: Row) -> str:
     return "  ".join(parts)
 
 
+def refuse_unsuited(problems: Sequence[NamedProblem], *, training: bool) -> None:
+    """Stop before anything is measured if the harness cannot do all of it.
+
+    Raises: SystemExit, naming each row and what is wrong with it.
+    """
+    wrong = [f"{p.name}: {why}" for p in problems if (why := objection(p.problem))]
+    if wrong:
+        raise SystemExit("\n".join(["leave these rows out, or choose others with --only:", *wrong]))
+    if training:
+        for problem in problems:
+            split_name(problem.name)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run a suite, or what is left of it, and write JSON, Markdown and a picture."""
     arguments = parse_arguments(words)
     problems = [p for p in read_suite(arguments.suite) if fnmatch.fnmatch(p.name, arguments.only or "*")]
     if not problems:
         raise SystemExit(f"no row of {arguments.suite} matches {arguments.only!r}")
-    if any(p.problem.dtype == "bfloat16" for p in problems):
-        raise SystemExit("bfloat16 arrays do not pass through .npy files: leave those rows out")
-    settings = Settings(arguments.threads, arguments.rounds, sweep=COLD_SWEEP if arguments.cold else 0)
+    training = arguments.training is not None
+    refuse_unsuited(problems, training=training)
+    sweep = COLD_SWEEP if arguments.cold else 0
+    settings = Settings(arguments.threads, arguments.rounds, training=training, sweep=sweep)
     name = arguments.name or f"{datetime.datetime.now():%Y-%m-%d-%H%M}-{arguments.suite.stem}"
     path = arguments.results / f"{name}.json"
     stored = {**settings.to_json(), "suite": arguments.suite.stem}
@@ -139,5 +163,7 @@ def main(words: Sequence[str] | None = None) -> int:
         run(problems, contestants, settings, results, path)
     path.with_suffix(".md").write_text(to_markdown(results), encoding="utf-8")
     draw(results, path.with_suffix(".png"))
+    if training:
+        print(*describe_layers(group_layers(results.rows)), sep="\n")
     print(f"wrote {path}, .md and .png")
     return 0

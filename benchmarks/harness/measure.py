@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mxconv.engine.problem import ConvProblem
+from mxconv.engine.problem import ConvProblem, contiguous_strides
 from mxconv.engine.suite import NamedProblem
 from mxconv.engine.timing import alternate
 from mxconv.engine.trial import make_arrays
@@ -20,6 +20,7 @@ from .check import Judge
 from .client import Contestant
 from .peer import Problem
 from .results import Entry, Row
+from .training import split_name
 
 MEMORY = Path("/dev/shm")
 
@@ -38,6 +39,8 @@ class Settings:
     """Seconds after which a library that is preparing, compiling and calling twice is given up."""
     hopeless: float = 5.0
     """After three rounds, libraries that are this many times slower than the fastest are dropped."""
+    training: bool = False
+    """Weights change from call to call, and rows are the steps of layers (harness/training.py)."""
     sweep: int = 0
     """Bytes that are written over before each call, to time with cold caches."""
 
@@ -45,19 +48,33 @@ class Settings:
         return asdict(self)
 
 
-def describe_problem(problem: ConvProblem) -> dict[str, Any]:
+def objection(problem: ConvProblem) -> str:
+    """Why the peers cannot be asked to do a problem; "" if they can."""
+    unknown = [f"+{word}" for word in problem.epilogue if word != "bias"]
+    if unknown:
+        return f"{' '.join(unknown)}: the peers know no epilogue but +bias"
+    if any(problem.strides_of(n) != contiguous_strides(problem.shape_of(n)) for n in ("x", "w", "y")):
+        return "strides: the peers get contiguous arrays, channels first"
+    if problem.dtype == "bfloat16":
+        return "bfloat16: such arrays do not pass through .npy files"
+    return ""
+
+
+def describe_problem(problem: ConvProblem, step: str = "") -> dict[str, Any]:
     """What a plug-in is told."""
-    names = [n for n in Problem.__dataclass_fields__ if n not in ("text", "has_bias")]
+    names = [n for n in Problem.__dataclass_fields__ if n not in ("text", "has_bias", "step")]
     return {
         "text": str(problem),
         **{name: getattr(problem, name) for name in names},
         "has_bias": "bias" in problem.epilogue,
+        "step": step,
     }
 
 
 def measure(named: NamedProblem, contestants: Mapping[str, Contestant], settings: Settings, peak: float) -> Row:
     """Run one problem through every contestant."""
     problem = named.problem
+    description = describe_problem(problem, split_name(named.name)[1] if settings.training else "")
     with tempfile.TemporaryDirectory(prefix="mxconv-bench-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         arrays = make_arrays(problem)
         for name, array in arrays.items():
@@ -66,7 +83,7 @@ def measure(named: NamedProblem, contestants: Mapping[str, Contestant], settings
         accepted: np.ndarray | None = None
         entries: dict[str, Entry] = {}
         for name, contestant in contestants.items():
-            entries[name], answer = _prepare(contestant, problem, folder, judge, accepted, settings)
+            entries[name], answer = _prepare(contestant, description, folder, judge, accepted, settings)
             accepted = answer if accepted is None else accepted
     ready = {
         name: partial(contestants[name].burst, sweep=settings.sweep)
@@ -84,7 +101,7 @@ def measure(named: NamedProblem, contestants: Mapping[str, Contestant], settings
 
 def _prepare(
     contestant: Contestant,
-    problem: ConvProblem,
+    description: Mapping[str, Any],
     folder: str,
     judge: Judge,
     accepted: np.ndarray | None,
@@ -92,7 +109,7 @@ def _prepare(
 ) -> tuple[Entry, np.ndarray | None]:
     """The entry of one contestant before it is timed, and its answer if that is right."""
     path = Path(folder, "answer.npy")
-    request = {"do": "prepare", "problem": describe_problem(problem), "folder": folder, "answer": str(path)}
+    request = {"do": "prepare", "problem": description, "folder": folder, "answer": str(path)}
     reply = contestant.ask(request, timeout=settings.timeout)
     for status in ("refused", "failed"):
         if status in reply:

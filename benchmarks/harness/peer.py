@@ -35,6 +35,9 @@ class Problem:
     pad_hi: Ints
     inputs: tuple[str, ...]
     has_bias: bool
+    step: str = ""
+    """In training, which step of a layer it is: "output", or the gradient of its "data" or its "weight". Then w changes
+    from call to call: it may be kept in another memory format, nothing else made of it may be."""
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Problem:
@@ -90,3 +93,9 @@ def need_rank(problem: Problem, ranks: range) -> None:
     """Refuse a number of spatial axes."""
     if problem.rank not in ranks:
         raise Refusal(f"{problem.rank} spatial axes: takes {ranks.start} to {ranks.stop - 1}")
+
+
+def need_constant_weights(problem: Problem) -> None:
+    """Refuse weights that change, where preparing them takes a library long."""
+    if problem.step:
+        raise Refusal("weights that change: it prepares them once")

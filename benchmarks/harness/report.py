@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .results import OURS, Entry, Results, Row
+from .training import describe_layers, group_layers, tabulate
 
 FASTER, SLOWER = "#2a78b5", "#c8553d"
 
@@ -27,6 +28,7 @@ def to_markdown(results: Results) -> str:
         "",
         *[f"* {name}: {version}" for name, version in results.libraries.items()],
         "",
+        *_layers(results),
         *_summary(results.rows),
         "",
         "| row | algorithm | ours ms | GFLOP/s | % of peak | first call ms | best peer | its ms | ratio | direct |",
@@ -38,6 +40,22 @@ def to_markdown(results: Results) -> str:
         *_absences(results.rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _layers(results: Results) -> list[str]:
+    """Of a run in training: its layers as wholes."""
+    if not results.settings.get("training"):
+        return []
+    layers = group_layers(results.rows)
+    return [
+        "Weights change from call to call: nothing made of them is kept. Milliseconds are sums of the steps' medians; "
+        "ratios are ours over theirs, below 1 we are faster.",
+        "",
+        *describe_layers(layers),
+        "",
+        *tabulate(layers, _digits),
+        "",
+    ]
 
 
 def _summary(rows: Iterable[Row]) -> list[str]:

@@ -17,21 +17,33 @@ def start(threads: int) -> str:
     return f"torch {torch.__version__}"
 
 
-def prepare_in(problem: Problem, constants: dict[str, np.ndarray], *, channels_last: bool) -> Prepared:
-    """Weights are converted once, here; data and results in each call."""
+def prepare_in(
+    problem: Problem, constants: dict[str, np.ndarray], *, channels_last: bool, stays: bool = False
+) -> Prepared:
+    """A call in one memory format. Weights are in it beforehand, in training too, and nothing else is made of them
+    beforehand; data are converted, and results back, in each call, unless they stay as they are between the layers of a
+    network."""
     need_rank(problem, range(1, 4))
     memory = FORMATS[problem.rank] if channels_last else torch.contiguous_format
+    held: dict[int, tuple[np.ndarray, torch.Tensor]] = {}
 
     def convert(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).contiguous(memory_format=memory)
 
-    compute = {"forward": _forward, "backward_data": _scatter, "backward_weight": _weight_gradient}[problem.direction](
-        problem, convert, constants
-    )
+    def convert_once(array: np.ndarray) -> torch.Tensor:
+        if id(array) not in held:
+            held[id(array)] = array, convert(array)
+        return held[id(array)][1]
+
+    makers = {"forward": _forward, "backward_data": _scatter, "backward_weight": _weight_gradient}
+    make = _data_gradient if problem.step == "data" else makers[problem.direction]
+    compute = make(problem, convert, constants)
+    take = convert_once if stays else convert
 
     @torch.inference_mode()
     def call(*varying: np.ndarray) -> np.ndarray:
-        return compute(*map(convert, varying)).contiguous().numpy()
+        result = compute(*map(take, varying))
+        return (result if stays else result.contiguous()).numpy()
 
     return Prepared(call)
 
@@ -58,18 +70,28 @@ def _scatter(p: Problem, convert, constants):
     return lambda y: function(y, weight, bias, p.stride, p.pad_lo, added, p.groups, p.dilation)[crop]
 
 
+def _data_gradient(p: Problem, convert, constants):
+    """What autograd calls: for a convolution or, where the problem is `forward`, for a transposed one."""
+    _need_plain_pads(p)
+    weight, _ = _constants(convert, constants)
+    transposed = p.direction == "forward"
+    shape = (p.batch, p.out_channels, *p.out_spatial) if transposed else (p.batch, p.in_channels, *p.in_spatial)
+    data = convert(np.empty(shape, p.dtype))  # only its shape and memory format count
+    added = [lo - trim if transposed else 0 for lo, trim in zip(p.pad_lo, p.trim, strict=True)]
+    settings = (p.stride, p.pad_lo, p.dilation, transposed, added, p.groups)
+    return lambda g: torch.ops.aten.convolution_backward(g, data, weight, None, *settings, [True, False, False])[0]
+
+
 def _weight_gradient(p: Problem, convert, constants):
-    if p.pad_lo != p.pad_hi or min(p.pad_lo) < 0:
-        raise Refusal("uneven or negative pads: PyTorch's gradient takes none")
+    _need_plain_pads(p)
     weight = torch.empty(p.w_shape, dtype=getattr(torch, p.dtype))
-    gradient = torch.ops.aten.convolution_backward
+    settings = (p.stride, p.pad_lo, p.dilation, False, [0] * p.rank, p.groups)
+    return lambda x, y: torch.ops.aten.convolution_backward(y, x, weight, None, *settings, [False, True, False])[1]
 
-    def compute(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        zeros = [0] * p.rank
-        wanted = [False, True, False]
-        return gradient(y, x, weight, None, p.stride, p.pad_lo, p.dilation, False, zeros, p.groups, wanted)[1]
 
-    return compute
+def _need_plain_pads(p: Problem) -> None:
+    if p.pad_lo != p.pad_hi or min(p.pad_lo) < 0:
+        raise Refusal("uneven or negative pads: PyTorch's gradients take none")
 
 
 def _constants(convert, constants):

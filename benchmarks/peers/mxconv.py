@@ -1,4 +1,7 @@
-"""Our own engine, through its front door: packed weights are kept, as a model's are; each answer is a new array."""
+"""Our own engine, through its front door: each answer is a new array.
+
+Packed weights are kept, as a model's are, but not in training.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
     except UnsupportedError as error:
         raise Refusal(str(error)) from error
 
-    weight = ConstantWeight(constants["w"]) if "w" in constants else None
+    weight = ConstantWeight(constants["w"]) if "w" in constants and not problem.step else None
 
     def call(*varying: np.ndarray) -> np.ndarray:
         arrays = dict(zip(problem.inputs, varying, strict=False))

@@ -8,7 +8,7 @@ from pathlib import Path
 import ncnn
 import numpy as np
 
-from harness.peer import Prepared, Problem, Refusal, need_direction, need_dtype, need_rank
+from harness.peer import Prepared, Problem, Refusal, need_constant_weights, need_direction, need_dtype, need_rank
 
 # The ids of a layer's parameters, innermost axis first.
 KERNEL, DILATION, STRIDE = (1, 11, 21), (2, 12, 22), (3, 13, 23)
@@ -34,6 +34,7 @@ def may_transform(p: Problem) -> bool:
 
 
 def prepare_with(problem: Problem, constants: dict[str, np.ndarray], *, winograd: bool) -> Prepared:
+    need_constant_weights(problem)
     need_direction(problem, "forward", "backward_data")
     need_dtype(problem, "float32")
     need_rank(problem, range(1, 4))

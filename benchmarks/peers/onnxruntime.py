@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.peer import Prepared, Problem, Refusal, need_direction, need_dtype
+from harness.peer import Prepared, Problem, Refusal, need_constant_weights, need_direction, need_dtype
 
 _threads = 1
 
@@ -19,6 +19,7 @@ def start(threads: int) -> str:
 
 
 def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
+    need_constant_weights(problem)
     need_direction(problem, "forward", "backward_data")
     need_dtype(problem, "float32")
     options = onnxruntime.SessionOptions()

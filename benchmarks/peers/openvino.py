@@ -6,7 +6,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from harness.peer import Prepared, Problem, Refusal, need_direction, need_dtype, need_rank
+from harness.peer import Prepared, Problem, Refusal, need_constant_weights, need_direction, need_dtype, need_rank
 
 _threads = 1
 
@@ -18,6 +18,7 @@ def start(threads: int) -> str:
 
 
 def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
+    need_constant_weights(problem)
     need_direction(problem, "forward", "backward_data")
     need_dtype(problem, "float32")
     need_rank(problem, range(1, 4))

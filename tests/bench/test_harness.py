@@ -119,7 +119,8 @@ def test_every_plugin_has_both_functions(name: str) -> None:
 
 def test_the_listed_plugins() -> None:
     assert harness_main.find_plugins() == [
-        "jax", "ncnn", "ncnn_direct", "onnxruntime", "openvino", "scipy", "torch_channels_last", "torch_nchw",
+        "jax", "ncnn", "ncnn_direct", "onnxruntime", "openvino", "scipy",
+        "torch_channels_last", "torch_nchw", "torch_stays_last",
     ]  # fmt: skip
 
 
