@@ -21,6 +21,8 @@ print("mxconv", mx.__version__, "in", mx.__file__)
 x = mx.nd.array(np.arange(16.0).reshape(1, 1, 4, 4))
 y = mx.nd.Convolution(x, mx.nd.ones((1, 1, 3, 3)), kernel=(3, 3), num_filter=1, no_bias=True)
 assert y.asnumpy().tolist() == [[[[45.0, 54.0], [81.0, 90.0]]]], y
+net = mx.sym.FullyConnected(mx.sym.Variable("x"), num_hidden=2, name="dense")
+assert mx.sym.load_json(net.tojson()).list_arguments() == ["x", "dense_weight", "dense_bias"]
 """
 
 
