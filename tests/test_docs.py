@@ -130,7 +130,7 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 
 def test_both_readmes_show_the_same_code() -> None:
-    for language in ("pycon", "sh", "console"):
+    for language in ("pycon", "python", "sh", "console"):
         english, chinese = ([text for _, text in blocks(ROOT / name, language)] for name in READMES)
         assert english == chinese, f"the {language} blocks differ"
 
