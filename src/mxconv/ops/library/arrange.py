@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from ...errors import ParamError, ShapeError
+from ..axes import Extent, product, resolve_axes, resolve_axis
 from ..grammar import INT, OPTIONAL_INT, SHAPE
 from ..merge import merge_shape
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, InferShape, Shape, Step
 from ..signature import Field
-from ..axes import Extent, product, resolve_axes, resolve_axis
 from .rules import define
 
 Known = tuple[Extent, ...]
