@@ -49,6 +49,7 @@ class Contestant:
         self.errors = errors
         self.process: subprocess.Popen[str] | None = None
         self.replies: queue.Queue[str] = queue.Queue()
+        self.reader = threading.Thread()
 
     def start(self) -> dict[str, Any]:
         """Start the process and its library; {"version": ...}, or why not."""
@@ -63,7 +64,8 @@ class Contestant:
             env=self.environment,
         )
         self.replies = queue.Queue()
-        threading.Thread(target=self._read, args=(self.process, self.replies), daemon=True).start()
+        self.reader = threading.Thread(target=self._read, args=(self.process, self.replies), daemon=True)
+        self.reader.start()
         return self._exchange({"do": "start"}, timeout=120)
 
     def ask(self, request: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
@@ -90,7 +92,9 @@ class Contestant:
         self.process.kill()
         self.process.wait()
         self.process.stdin.close()
-        self.process.stdout.close()
+        self.reader.join(timeout=5)
+        if not self.reader.is_alive():  # else a child of the library's holds the pipe, and close() would wait for it
+            self.process.stdout.close()
         self.process = None
 
     def _exchange(self, request: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
@@ -123,9 +127,6 @@ class Contestant:
     @staticmethod
     def _read(process: subprocess.Popen[str], replies: queue.Queue[str]) -> None:
         assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                replies.put(line)
-        except ValueError:
-            pass  # closed by stop()
+        for line in process.stdout:
+            replies.put(line)
         replies.put("")

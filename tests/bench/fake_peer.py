@@ -1,13 +1,16 @@
 """A library for the tests of the harness: right for 1x1 kernels, and odd in ways that the input channels choose."""
 
+import contextlib
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
 
 from harness.peer import Prepared, Refusal
 
-REFUSES, RAISES, WRONG, NAN, CHATTERS, DIES, SLEEPS, HALF = range(2, 10)
+REFUSES, RAISES, WRONG, NAN, CHATTERS, DIES, SLEEPS, HALF, FORKS = range(2, 11)
 
 
 def start(threads):
@@ -27,6 +30,11 @@ def prepare(problem, constants):
             print("and by Python")  # noqa: T201
         if mood == DIES:
             os._exit(3)
+        if mood == FORKS:  # a child that outlives it and holds its standard output (the server writes to a copy)
+            for fd in range(3, 20):
+                with contextlib.suppress(OSError):
+                    os.set_inheritable(fd, True)
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(15)"], close_fds=False)
         if mood == SLEEPS:
             time.sleep(60)
         y = np.einsum("ncx,fc->nfx", x, constants["w"][:, :, 0]) + constants["bias"][:, np.newaxis]

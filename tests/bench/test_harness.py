@@ -84,6 +84,14 @@ def test_a_peer_that_does_not_answer_is_given_up(contestant: Contestant) -> None
     assert contestant.process is None
 
 
+@pytest.mark.slow
+def test_a_peer_whose_child_holds_the_pipe_does_not_stop_us(contestant: Contestant) -> None:
+    assert _row(contestant, fake_peer.FORKS).status == "timed"
+    begin = time.monotonic()
+    contestant.stop()
+    assert time.monotonic() - begin < 12
+
+
 def test_a_slow_peer_is_not_timed(contestant: Contestant) -> None:
     entry = _row(contestant, 1, Settings(threads=1, patience=0.0, rounds=2))
     assert entry.status == "slow"
