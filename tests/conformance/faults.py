@@ -111,6 +111,11 @@ FAULTS: dict[str, Fault] = {
     "pixels: the first of a row counts as a neighbour": Fault(
         "follows = (n % lanes > 0) & to.equals(last.get() + 1)", "follows = (n % lanes > 0) & (to > last.get())", LANES
     ),
+    "in place: a tap may be one sample outside": Fault(
+        "(phase.count - 1) * axis.src_step < extent\n        for axis",
+        "(phase.count - 1) * axis.src_step <= extent\n        for axis",
+        LANES,
+    ),
     "channels: one weight too many is packed": Fault(
         "row < f.splat(rows - first, lanes)", "row <= f.splat(rows - first, lanes)", LANES
     ),

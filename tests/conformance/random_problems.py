@@ -155,6 +155,8 @@ def _axis(rng: random.Random, direction: Direction, kind: str, axis: int, rank: 
     lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.6 else 0 for _ in range(2))
     if rng.random() < 0.12:
         lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (-3, reach + 2)))
+    if kind == "wide" and rng.random() < 0.7:  # no tap leaves the image, or perhaps one
+        lo, hi = rng.choice(((0, 0), (0, 0), (0, 0), (0, 1), (1, 0)))
     if kind == "pointwise" and rng.random() < 0.8:  # a matrix product, with perhaps one pixel too many
         s, (lo, hi) = 1, rng.choice(((0, 0), (0, 0), (0, 0), (0, 1), (1, 0)))
     if kind == "wide":

@@ -61,7 +61,7 @@ TRANSPOSING = 14.0
 """What transposing a vector of results costs more than storing it as direct does, as products of that vector."""
 MOST_IDLE = 0.1
 """Share of lanes that may stand idle for want of result channels."""
-LEAST_FILLED = 0.85
+LEAST_FILLED = 0.95
 """Share of the lanes that an image's pixels fill, from which on implicit_gemm wastes little."""
 MANY_PRODUCTS = 2048
 """Products in a sum, from which on tiles of 16 registers read the staged copy too often."""
@@ -91,6 +91,16 @@ class Cut:
     block_panels: int
 
 
+def is_in_place(roles: Roles, numbers: Numbers) -> bool:
+    """Whether the source can be read where it lies: as it is computed in, and no tap ever leaves it."""
+    return numbers.stored == numbers.computed and all(
+        tap.offset >= 0 and tap.offset + (phase.count - 1) * axis.src_step < extent
+        for axis, extent in zip(roles.axes, roles.src_spatial, strict=True)
+        for phase in axis.phases
+        for tap in phase.taps
+    )
+
+
 def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: int, samples: int, thrift: int) -> Cut:
     """The cut with which the threads are estimated to be done first: boxes that fit in cache, staged once for as many
     panels as possible."""
@@ -103,7 +113,7 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
     for sizes in itertools.product(*map(_halves, roles.grid[-3:-1])):
         block = (*(1,) * (len(roles.axes) - 1 - len(sizes)), *sizes, lane)
         pixels = math.prod(block)
-        box = measure_box(roles, block, [1] * len(roles.axes), lanes)
+        box = Box(0, 0, 0) if is_in_place(roles, numbers) else measure_box(roles, block, [1] * len(roles.axes), lanes)
         if (pixels > limit or box.staged * size > STAGED_BYTES >> thrift) and math.prod(sizes) > 1:
             continue
         boxes = samples * roles.phases * math.prod(-(-m // b) for m, b in zip(roles.grid, block, strict=True))
@@ -156,8 +166,9 @@ class ChannelLanes:
         if idle > MOST_IDLE:
             return Verdict(False, f"{roles.rows} result channels a group leave {idle:.0%} of the lanes idle")
         filled = roles.pixels / (-(-roles.pixels // lanes) * lanes)
+        in_place = is_in_place(roles, Numbers.of(problem.dtype))
         if filled >= LEAST_FILLED:
-            if roles.most_taps == 1:
+            if roles.most_taps == 1 and not (in_place and roles.axes[-1].src_step > 1):
                 return Verdict(False, "one tap a pixel, needs more to share the staged copy")
             if target.registers < 32 and products >= MANY_PRODUCTS:
                 return Verdict(False, f"sums of {products} products, pays below {MANY_PRODUCTS} with 16 registers")
@@ -167,7 +178,7 @@ class ChannelLanes:
             return Verdict(False, f"halo columns cost direct {waste:.1%}, transposing costs {cost:.1%}")
         block = (*(1,) * (len(roles.axes) - 1), min(lane.positions, MOST_PIXELS))
         staged = measure_box(roles, block, [1] * len(roles.axes), lanes).staged * roles.channels * size
-        if staged > MOST_STAGED_BYTES:
+        if staged > MOST_STAGED_BYTES and not in_place:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
 
@@ -217,6 +228,7 @@ class ChannelLanes:
             "row_blocks": row_blocks,
             "tile_chain": chain,
             "pixel_block": pixel_block,
+            "in_place": int(is_in_place(roles, numbers)),
             "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step,
             "run_tasks": run_tasks,
             "tables": address_of(tables),

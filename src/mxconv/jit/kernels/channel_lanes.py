@@ -1,10 +1,10 @@
 """Direct convolution with result channels in lanes: c[pixel][channel] += w[k][channel] * x[pixel + offset_k].
 
-A box of the source is staged once, padded, in the source's own order (see staging.py). The register tile holds `mr`
-pixels times `nv` vectors of result channels; a pixel is a pointer into the staged copy and every product a scalar read
-there at a plain offset. So pixels may lie anywhere: there are no halo columns, strides and dilations cost nothing, and
-rows that are no multiple of a vector waste nothing. Finished tiles are transposed on their way to a result whose
-pixels are neighbours, and stored as they are where channels are.
+A box of the source is staged once, padded, in the source's own order (see staging.py); a source that no tap leaves is
+read where it lies. The register tile holds `mr` pixels times `nv` vectors of result channels; a pixel is a pointer and
+every product a scalar read at a plain offset from it. So pixels may lie anywhere: there are no halo columns, strides
+and dilations cost nothing, and rows that are no multiple of a vector waste nothing. Finished tiles are transposed on
+their way to a result whose pixels are neighbours, and stored as they are where channels are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .staging import RUN_LIST, Staging
 
 ARGS = (
     "blocks", "panels_of_rows", "block_panels", "row_blocks", "tile_chain", "pixel_block", "dst_lane",
-    "at_pixels", "at_near", "at_c",
+    "at_pixels", "at_near", "at_c", "in_place",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
@@ -54,6 +54,7 @@ class _Bundle(Staging):
         super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=1, packs_weight=False)
         self.epilogue = spec.epilogue
         self.emit_pack_channels()
+        self.emit_read_in_place()
         self.emit_list_pixels()
         self.emit_tile()
         self.emit_transpose()
@@ -96,6 +97,17 @@ class _Bundle(Staging):
 
     # ---- the pixels of a box
 
+    def emit_read_in_place(self) -> None:
+        """Describe the source itself as if it were the staged copy of the box."""
+        with self.module.function("read_in_place", args=PTR, state=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = self.args.pointer(f, args, "tables")
+            rank, channel = self.args.read(f, args, "rank", "src_channel")
+            with f.loop(0, rank) as a:
+                (stride,) = self.axis(f, tables, a, "src_stride")
+                self.put(f, self.state_row(f, state, a), low=f.constant(0, I64), staged=stride)
+            f.store(channel, state, self.state.index["plane"])
+
     def emit_list_pixels(self) -> None:
         """Every grid position of the box; the last is repeated to fill up a tile. `at_near` says of each vector of
         pixels whether their results are neighbours."""
@@ -106,6 +118,7 @@ class _Bundle(Staging):
             (rank,) = self.args.read(f, args, "rank")
             (dst_lane,) = self.args.read(f, args, "dst_lane")
             (step,) = AXIS.read(f, self.axis_row(f, tables, rank - 1), "src_step")
+            (distance,) = self.own(f, state, rank - 1, "staged")
             sections = ("at_runs", "at_pixels", "at_near")
             run_list, table, near = (self.section(f, args, state, n) for n in sections)
             (runs,) = self.state.read(f, state, "runs")
@@ -117,7 +130,7 @@ class _Bundle(Staging):
                 with f.loop(0, columns) as i:
                     n = r * columns + i
                     to = dst + first_lane + i * dst_lane
-                    self.put_pixel(f, table, n, staged + i * step, to)
+                    self.put_pixel(f, table, n, staged + i * step * distance, to)
                     follows = (n % lanes > 0) & to.equals(last.get() + 1)
                     begins = (n % lanes).equals(0)
                     is_near.set(f.select(begins, f.constant(1, I64), is_near.get() & f.cast("zext", follows, I64)))
@@ -226,6 +239,7 @@ class _Bundle(Staging):
             state = self.scratch(f, args)
             names = ("run_tasks", "blocks", "phases", "row_blocks", "groups", "src_batch", "src_group")
             count, blocks, phases, row_blocks, groups, src_batch, src_group = self.args.read(f, args, *names)
+            (in_place,) = self.args.read(f, args, "in_place")
             src, offsets = self.args.pointer(f, args, "src"), self.section(f, args, state, "at_offsets")
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 block, rest = task % blocks, task // blocks
@@ -236,18 +250,25 @@ class _Bundle(Staging):
                 f.call("select_block", args, state, block)
                 (empty,) = self.state.read(f, state, "empty")
                 with f.when(empty.equals(0)):
-                    f.call("list_rows", args, state)
+                    source = f.offset(src, sample * src_batch + group * src_group, self.numbers.stored)
+                    staged = f.variable(PTR, self.section(f, args, state, "at_staged"))
+                    with f.when(in_place.equals(1)) as otherwise:
+                        f.call("read_in_place", args, state)
+                        staged.set(source)
+                    with otherwise:
+                        f.call("list_rows", args, state)
+                        f.call("stage", args, state, source, staged.get())
                     f.call("list_runs", args, state)
                     f.call("list_offsets", args, state, offsets)
                     f.call("list_pixels", args, state)
-                    source = f.offset(src, sample * src_batch + group * src_group, self.numbers.stored)
-                    f.call("stage", args, state, source, self.section(f, args, state, "at_staged"))
-                    f.call("run_panels", args, state, sample, group, row_block)
+                    f.call("run_panels", args, state, sample, group, row_block, staged.get())
 
     def emit_run_panels(self) -> None:
         """All results of the staged box in one block of result channels."""
         numbers, tile = self.numbers, self.tile
-        with self.module.function("run_panels", args=PTR, state=PTR, sample=I64, group=I64, row_block=I64) as f:
+        with self.module.function(
+            "run_panels", args=PTR, state=PTR, sample=I64, group=I64, row_block=I64, staged=PTR
+        ) as f:
             args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
             names = ("rows", "channels", "all_taps", "panels_of_rows", "block_panels", "tile_chain", "pixel_block")
             rows, channels, all_taps, panels, block_panels, chain, pixel_block = self.args.read(f, args, *names)
@@ -255,8 +276,9 @@ class _Bundle(Staging):
             dst, weights = self.args.pointer(f, args, "dst"), self.args.pointer(f, args, "panels")
             (rank,) = self.args.read(f, args, "rank")
             taps, before, runs = self.state.read(f, state, "taps", "taps_before", "runs")
-            sections = ("at_offsets", "at_pixels", "at_staged", "at_c")
-            offsets, table, staged, c = (self.section(f, args, state, n) for n in sections)
+            sections = ("at_offsets", "at_pixels", "at_c")
+            offsets, table, c = (self.section(f, args, state, n) for n in sections)
+            staged = f.args["staged"]
             (columns,) = self.own(f, state, rank - 1, "length")
             pixels, total = runs * columns, taps * channels
             first = f.variable(I64)
