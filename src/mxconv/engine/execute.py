@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,12 @@ _ROLES: dict[Direction, tuple[str, str, str]] = {
     "backward_weight": ("x", "y", "w"),
 }
 """Which array of the forward convolution is given first, which second, and which is computed."""
+_PLACES: dict[Direction, tuple[int, int, int]] = {
+    "forward": (0, 1, 2),
+    "backward_data": (2, 1, 0),
+    "backward_weight": (0, 2, 1),
+}
+"""Where x, w and y are among them."""
 
 
 def convolve(
@@ -70,6 +77,29 @@ def convolve(
     not fit.
     """
     first, second = _readable(first), _readable(second)
+    if groups == 1 and not epilogue:
+        given = (first, second, out)
+        x, w, y = (given[place] for place in _PLACES[direction])
+        if x.shape[2:] == w.shape[2:] and not any((*pad_lo, *pad_hi)) and _is_one_window(x, w, y):
+            flat = dict(zip("xwy", (_by_sample(x), w.reshape(len(w), -1, 1), _by_sample(y)), strict=True))
+            if bias is not None and direction == "backward_data":
+                bias = np.repeat(bias, math.prod(x.shape[2:]))
+            first, second, out = (flat[name] for name in _ROLES[direction])
+            convolve(
+                direction,
+                first,
+                second,
+                out,
+                bias,
+                stride=(1,),
+                dilation=(1,),
+                pad_lo=(0,),
+                pad_hi=(0,),
+                groups=1,
+                weight=weight,
+                workspace=workspace,
+            )
+            return
     operands = _operands(bias, epilogue, out, first.dtype) if bias is not None or epilogue else {}
     result = out
     if (
@@ -80,8 +110,8 @@ def convolve(
         or any(array is not None and _is_torn(array, out) for array in operands.values())
     ):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
-    x, w, y = _ROLES[direction]
-    arrays = {x: first, w: second}
+    roles = _ROLES[direction]
+    arrays = {roles[0]: first, roles[1]: second}
     for word, array in operands.items():
         if array is not None:
             arrays[EPILOGUES[word]] = array
@@ -90,7 +120,7 @@ def convolve(
         arrays["residual"] = np.ascontiguousarray(residual)
         if arrays["residual"].strides != result.strides:
             result = np.empty(out.shape, result.dtype)
-    arrays[y] = result
+    arrays[roles[2]] = result
     problem = _problem(
         direction,
         first.dtype,
@@ -192,6 +222,20 @@ def _is_torn(array: Array, out: Array) -> bool:
     each element is read where, and just before, it is written."""
     is_out = array.strides == out.strides and array.shape == out.shape and address_of(array) == address_of(out)
     return not is_out and np.may_share_memory(out, array)
+
+
+def _is_one_window(x: Array, w: Array, y: Array) -> bool:
+    """Whether the only window of each sample is the whole sample, whose extents are the kernel's: a matrix product
+    over channels and taps at once, if the arrays can be seen that way."""
+    if not (x.size and w.size and y.size) or y.size != y.shape[0] * y.shape[1] or w.size == w.shape[0] * w.shape[1]:
+        return False
+    return x.flags.c_contiguous and w.flags.c_contiguous and y.flags.c_contiguous
+
+
+def _by_sample(array: Array) -> Array:
+    """(1, channels and positions, batch): samples in the place of pixels, as a view."""
+    view: Array = array.reshape(len(array), -1).T[None]
+    return view
 
 
 def _is_plain(array: Array) -> bool:

@@ -173,9 +173,13 @@ class ChannelLanes:
             if target.registers < 32 and products >= MANY_PRODUCTS:
                 return Verdict(False, f"sums of {products} products, pays below {MANY_PRODUCTS} with 16 registers")
         lane = roles.axes[-1]
-        waste, cost = halo(roles) / lane.src_step / lane.positions, TRANSPOSING / products
+        # What direct computes in vain: halo columns between the rows of an image, and the last vector's idle lanes.
+        rows, columns = roles.grid[-2:]
+        row = columns + halo(roles) / lane.src_step
+        waste = -(-((rows - 1) * row + columns) // lanes) * lanes / (rows * columns) - 1
+        cost = TRANSPOSING / products
         if waste <= cost and roles.most_taps > 1:
-            return Verdict(False, f"halo columns cost direct {waste:.1%}, transposing costs {cost:.1%}")
+            return Verdict(False, f"direct computes {waste:.1%} in vain, transposing costs {cost:.1%}")
         block = (*(1,) * (len(roles.axes) - 1), min(lane.positions, MOST_PIXELS))
         staged = measure_box(roles, block, [1] * len(roles.axes), lanes).staged * roles.channels * size
         if staged > MOST_STAGED_BYTES and not in_place:
