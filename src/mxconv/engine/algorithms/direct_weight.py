@@ -36,6 +36,8 @@ SLICE_PIXELS = 784
 """Least pixels in a slice, from the third on: its sums are written, and read again to be added, once each."""
 PART_PAIRS = 192
 """Least (tap, channel) pairs for which a thread stages boxes that another one stages too."""
+LEAST_PRODUCTS = 32
+"""Products in a sum, from which on panels pay where x or dy has a single channel."""
 MOST_STAGED_BYTES = 64 << 20
 """What the staged copy of the smallest box may take: far strides and dilations are left to scratch_free."""
 PARTIAL_BYTES = 64 << 20
@@ -100,6 +102,9 @@ class DirectWeight:
         roles = with_row_axis(roles_of(problem))
         if roles.rows == roles.channels == 1:
             return Verdict(False, "one channel a group, needs more to fill the lanes")
+        products = problem.batch * roles.pixels
+        if min(roles.rows, roles.channels) == 1 and products < LEAST_PRODUCTS:
+            return Verdict(False, f"one channel and sums of {products} products, pays from {LEAST_PRODUCTS} on")
         least = measure_box(roles, [1] * len(roles.axes), [1] * len(roles.axes), target.lanes(1)).staged
         staged = least * max(1, roles.channels) * Numbers.of(problem.dtype).computed.itemsize
         if staged > MOST_STAGED_BYTES:
