@@ -106,7 +106,10 @@ class Initializer:
     }
 
     def _init_weight(self, name: str, arr: NDArray) -> None:
-        raise NotImplementedError("Must override it")
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how a weight is filled, as {name} is to be: Must override it. Define "
+            "_init_weight(self, name, arr) in the class, or use an initializer such as mx.init.Xavier()."
+        )
 
     def _init_zero(self, name: str, arr: NDArray) -> None:
         arr[:] = 0.0

@@ -14,24 +14,14 @@ from ..dtypes import DTYPES, lookup
 from ..errors import DTypeError, ShapeError
 from . import pack_cache, planner
 from .pack_cache import WeightIdentity
-from .problem import EPILOGUES, ConvProblem, Direction, Ints
+from .problem import EPILOGUES, ROLES, ConvProblem, Direction, Ints
 from .workspace import address_of
 
 Array = npt.NDArray[Any]
 
 
-_ROLES: dict[Direction, tuple[str, str, str]] = {
-    "forward": ("x", "w", "y"),
-    "backward_data": ("y", "w", "x"),
-    "backward_weight": ("x", "y", "w"),
-}
-"""Which array of the forward convolution is given first, which second, and which is computed."""
-_PLACES: dict[Direction, tuple[int, int, int]] = {
-    "forward": (0, 1, 2),
-    "backward_data": (2, 1, 0),
-    "backward_weight": (0, 2, 1),
-}
-"""Where x, w and y are among them."""
+_PLACES = {direction: tuple(map(roles.index, "xwy")) for direction, roles in ROLES.items()}
+"""Where x, w and y are among what a direction is given and computes."""
 
 
 def convolve(
@@ -84,7 +74,7 @@ def convolve(
             flat = dict(zip("xwy", (_by_sample(x), w.reshape(len(w), -1, 1), _by_sample(y)), strict=True))
             if bias is not None and direction == "backward_data":
                 bias = np.repeat(bias, math.prod(x.shape[2:]))
-            first, second, out = (flat[name] for name in _ROLES[direction])
+            first, second, out = (flat[name] for name in ROLES[direction])
             convolve(
                 direction,
                 first,
@@ -110,7 +100,7 @@ def convolve(
         or any(array is not None and _is_torn(array, out) for array in operands.values())
     ):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
-    roles = _ROLES[direction]
+    roles = ROLES[direction]
     arrays = {roles[0]: first, roles[1]: second}
     for word, array in operands.items():
         if array is not None:
@@ -154,7 +144,7 @@ def _problem(
     assert dtype is not None
     sizes = (kind.itemsize, kind.itemsize, DTYPES[dtype.result].numpy.itemsize)
     shapes, strides = {}, {}
-    for name, (shape, steps), size in zip(_ROLES[direction], views, sizes, strict=True):
+    for name, (shape, steps), size in zip(ROLES[direction], views, sizes, strict=True):
         shapes[name], strides[name] = shape, tuple(step // size for step in steps)
     x, w, y = (shapes[name] for name in "xwy")
     return ConvProblem(

@@ -22,6 +22,12 @@ from ..errors import FormatError, ShapeError
 
 Direction = Literal["forward", "backward_data", "backward_weight"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+ROLES: dict[Direction, tuple[str, str, str]] = {
+    "forward": ("x", "w", "y"),
+    "backward_data": ("y", "w", "x"),
+    "backward_weight": ("x", "y", "w"),
+}
+"""Which array of the forward convolution is given first, which second, and which is computed."""
 EPILOGUES = {"scale": "scale", "bias": "bias", "add": "residual", "relu": "", "prelu": "slope"}
 """What may be done to finished sums, in this order (but `add` may also come last), and the array that it takes; see
 jit/kernels/epilogue.py."""
@@ -250,12 +256,12 @@ class ConvProblem:
     @property
     def inputs(self) -> tuple[str, str]:
         """The names of the two arrays that are read, data first."""
-        return {"forward": ("x", "w"), "backward_data": ("y", "w"), "backward_weight": ("x", "y")}[self.direction]
+        return ROLES[self.direction][:2]
 
     @property
     def output(self) -> str:
         """The name of the array that is computed."""
-        return {"forward": "y", "backward_data": "x", "backward_weight": "w"}[self.direction]
+        return ROLES[self.direction][2]
 
     def shape_of(self, name: str) -> Ints:
         """The logical shape of x, w or y."""

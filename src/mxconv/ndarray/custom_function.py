@@ -45,12 +45,16 @@ class Function:
         self.saved_tensors = args
 
     def forward(self, *inputs: Any) -> Any:
-        """Compute an array, or a tuple or list of them, from arrays."""
-        raise NotImplementedError
+        """Compute an array, or a tuple or list of them, from arrays. To be defined in each class."""
+        raise self._undefined("forward(self, *inputs)")
 
     def backward(self, *output_grads: Any) -> Any:
-        """The gradient of each input (None: zero), given that of each output."""
-        raise NotImplementedError
+        """The gradient of each input (None: zero), given that of each output. To be defined in each class."""
+        raise self._undefined("backward(self, *output_grads)")
+
+    def _undefined(self, method: str) -> NotImplementedError:
+        name = type(self).__name__
+        return NotImplementedError(f"{name} does not define {method}, which autograd.Function asks for. Define it.")
 
     def __call__(self, *inputs: Any) -> Any:
         assert not self._used, "Each Function instance can only be called once. Please create another instance."

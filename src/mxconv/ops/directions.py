@@ -26,7 +26,7 @@ from typing import Any, cast
 from .. import geometry
 from ..dtypes import DTYPES, DType, lookup
 from ..engine.execute import convolve
-from ..engine.problem import Direction
+from ..engine.problem import ROLES, Direction
 from ..errors import DTypeError, MXNetError, ParamError, ShapeError
 from .grammar import LAYOUT, PADS, SHAPE, UINT, ULONG, Pairs
 from .layouts import resolve_layout
@@ -38,14 +38,6 @@ from .registry import Call, OpSpec, Shape, Step, register
 from .shapes import axis_pads, check_shapes
 from .signature import Field, Signature, given_texts
 from .types import check_reduction, infer_type, uniform_dtype
-
-ROLES: dict[Direction, tuple[str, str, str]] = {
-    "forward": ("x", "w", "y"),
-    "backward_data": ("y", "w", "x"),
-    "backward_weight": ("x", "y", "w"),
-}
-"""What each direction is given first and second, and what it computes."""
-
 
 # ---- Convolution and Deconvolution, which are one direction each and a bias
 

@@ -16,7 +16,7 @@ from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.channel_lanes import ARGS, PIXEL, Spec, emit_channel_lanes
-from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
+from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
@@ -33,9 +33,11 @@ from .correlation import (
     common_values,
     compiled_words,
     halo,
+    halves,
     make_tables,
     measure_box,
     roles_of,
+    staged_state,
     with_row_axis,
 )
 
@@ -109,11 +111,12 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
     panels = -(-roles.rows // (tile.nv * lanes))
     most_panels = max(1, (config.get("block_channels") or roles.rows) // (tile.nv * lanes)) if thrift == 0 else 1
     lane = min(roles.grid[-1], max(1, limit >> thrift))
+    in_place = is_in_place(roles, numbers)
     best: tuple[float, Cut] | None = None
-    for sizes in itertools.product(*map(_halves, roles.grid[-3:-1])):
+    for sizes in itertools.product(*map(halves, roles.grid[-3:-1])):
         block = (*(1,) * (len(roles.axes) - 1 - len(sizes)), *sizes, lane)
         pixels = math.prod(block)
-        box = Box(0, 0, 0) if is_in_place(roles, numbers) else measure_box(roles, block, [1] * len(roles.axes), lanes)
+        box = Box(0, 0, 0) if in_place else measure_box(roles, block, [1] * len(roles.axes), lanes)
         if (pixels > limit or box.staged * size > STAGED_BYTES >> thrift) and math.prod(sizes) > 1:
             continue
         boxes = samples * roles.phases * math.prod(-(-m // b) for m, b in zip(roles.grid, block, strict=True))
@@ -127,14 +130,6 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
                 best = cost, Cut(block, box, block_panels)
     assert best is not None
     return best[1]
-
-
-def _halves(most: int) -> list[int]:
-    """Block sizes to consider on one axis: the whole, and halves of it."""
-    sizes = [most]
-    while sizes[-1] > 1:
-        sizes.append(-(-sizes[-1] // 2))
-    return sizes
 
 
 @functools.cache
@@ -159,14 +154,15 @@ class ChannelLanes:
         least = LEAST_PRODUCTS if roles.phases == 1 else LEAST_PRODUCTS_OF_PHASES
         if products < least:
             return Verdict(False, f"sums of {products} products, pays from {least} on")
-        size = Numbers.of(problem.dtype).computed.itemsize
+        numbers = Numbers.of(problem.dtype)
+        size = numbers.computed.itemsize
         lanes = target.lanes(size)
         nr = choose_tile(target, lanes, roles.rows, roles.pixels).nv * lanes
         idle = 1 - roles.rows / (-(-roles.rows // nr) * nr)
         if idle > MOST_IDLE:
             return Verdict(False, f"{roles.rows} result channels a group leave {idle:.0%} of the lanes idle")
         filled = roles.pixels / (-(-roles.pixels // lanes) * lanes)
-        in_place = is_in_place(roles, Numbers.of(problem.dtype))
+        in_place = is_in_place(roles, numbers)
         if filled >= LEAST_FILLED:
             if roles.most_taps == 1 and not (in_place and roles.axes[-1].src_step > 1):
                 return Verdict(False, "one tap a pixel, needs more to share the staged copy")
@@ -206,9 +202,7 @@ class ChannelLanes:
         products = max(1, roles.channels * roles.most_taps)
 
         scratch = Ledger()
-        heads = len(STATE_NAMES) + len(staging.STATE)
-        axes = len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
-        scratch.book("state", 8 * (heads + axes))
+        scratch.book("state", staged_state(len(roles.axes)))
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
             ("at_runs", 8 * len(staging.RUN_LIST) * runs),

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from ... import geometry
 from ...jit.compiler import CompiledModule
-from ...jit.kernels.correlation import AXIS, PHASE_ROW, TAP_ROW
+from ...jit.kernels import staging
+from ...jit.kernels.correlation import AXIS, AXIS_STATE_NAMES, PHASE_ROW, STATE_NAMES, TAP_ROW
 from ...jit.kernels.epilogue import OPERANDS
 from ...jit.numbers import Numbers
 from ..plan import PANELS, Packing, Step
@@ -223,6 +224,24 @@ def measure_box(
         most_shared = max(most_shared, shared)
     rows = math.prod(grids[:-1])
     return Box((rows * pitch + lanes + most_shared) * math.prod(splits), math.prod(spans[:-1]), pitch)
+
+
+def staged_state(rank: int) -> int:
+    """Bytes of the state at the head of a worker's scratch, where boxes are staged."""
+    heads = len(STATE_NAMES) + len(staging.STATE)
+    return 8 * (heads + rank * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE)))
+
+
+def halves(most: int, limit: int | None = None) -> list[int]:
+    """Block sizes to consider on one axis: the whole (or the limit), and halves of it.
+
+    >>> halves(9), halves(9, 4)
+    ([9, 5, 3, 2, 1], [4, 2, 1])
+    """
+    sizes = [min(most, limit or most)]
+    while sizes[-1] > 1:
+        sizes.append(-(-sizes[-1] // 2))
+    return sizes
 
 
 def common_values(p: ConvProblem, roles: Roles, row_groups: int) -> Mapping[str, int]:

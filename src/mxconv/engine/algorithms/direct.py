@@ -9,14 +9,13 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ... import config
 from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
-from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
+from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.direct import ARGS, LANE_PHASE, RowTile, Spec, emit_direct
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
@@ -34,9 +33,11 @@ from .correlation import (
     common_values,
     compiled_words,
     halo,
+    halves,
     make_tables,
     measure_box,
     roles_of,
+    staged_state,
     with_row_axis,
 )
 
@@ -130,15 +131,6 @@ def cut_into(roles: Roles, block: Ints, lanes: int) -> Cut:
     return Cut(block, box, math.prod(block[:-2]), vectors)
 
 
-def candidates(most: int, limit: int | None) -> Iterator[int]:
-    """Block sizes to consider on one axis: the whole, and halves of it."""
-    size = min(most, limit or most)
-    while size > 1:
-        yield size
-        size = -(-size // 2)
-    yield 1
-
-
 def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int, thrift: int) -> Cut:
     """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
     most = roles.grid
@@ -154,7 +146,7 @@ def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int
     best: tuple[float, Cut] | None = None
     # By vector and source channel: its products, and a share of storing each result channel's sums.
     tap_work = roles.rows * (roles.most_taps / 2 + 3 / max(1, roles.channels))
-    for plane, row in itertools.product(planes, candidates(most[-2], limit)):
+    for plane, row in itertools.product(planes, halves(most[-2], limit)):
         sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
         cut = cut_into(roles, (*sizes, lane), lanes)
         is_large = cut.box.staged * size > staged_bytes or cut.vectors * lanes * pixel_sums > sums_bytes
@@ -238,9 +230,7 @@ class Direct:
         c_phase = round_up(sums, lanes)
 
         scratch = Ledger()
-        heads = len(STATE_NAMES) + len(staging.STATE)
-        state = heads + len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
-        scratch.book("state", 8 * state)
+        scratch.book("state", staged_state(len(roles.axes)))
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
             ("at_runs", 8 * len(staging.RUN_LIST) * cut.runs),

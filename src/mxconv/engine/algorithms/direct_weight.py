@@ -14,7 +14,7 @@ from ... import config, geometry
 from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
-from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
+from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.direct_weight import ARGS, Spec, emit_direct_weight
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
@@ -24,7 +24,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict
-from .correlation import Roles, common_values, make_tables, measure_box, roles_of, with_row_axis
+from .correlation import Roles, common_values, make_tables, measure_box, roles_of, staged_state, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -141,9 +141,7 @@ class DirectWeight:
         threads = max(1, min(threads, run_tasks))
 
         scratch = Ledger()
-        heads = len(STATE_NAMES) + len(staging.STATE)
-        axes = len(roles.axes) * (len(AXIS_STATE_NAMES) + len(staging.AXIS_STATE))
-        scratch.book("state", 8 * (heads + axes))
+        scratch.book("state", staged_state(len(roles.axes)))
         runs = math.prod(block[:-1])
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * box.rows),
