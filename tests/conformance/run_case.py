@@ -10,13 +10,14 @@ import numpy as np
 import mxconv as mx
 from mxconv import config
 from mxconv.engine import planner
+from mxconv.engine.algorithms import ALGORITHMS
 from mxconv.engine.execute import convolve
 from mxconv.engine.problem import EPILOGUES
 from mxconv.engine.workspace import ALIGNMENT, Ledger
 from mxconv.jit import compiler
 from mxconv.jit.target import Target
 
-from .compare import Mismatch, compare, expect, tolerance
+from .compare import Mismatch, compare, expect, tolerance, tolerance_of_transforms
 from .guards import Guarded, Side
 from .random_problems import Case, adjustment, make_data
 
@@ -42,6 +43,9 @@ def run_case(case: Case) -> dict[str, Any]:
             damage = out.damage()
             if damage is not None:
                 raise Mismatch(f"wrote outside of the result, {damage} bytes from its start\n  case: {line}")
+            (algorithm,) = [a for a in ALGORITHMS if plans and a.name == plans[-1].algorithm] or [None]
+            if algorithm is not None and not algorithm.is_plain:
+                allowed = tolerance_of_transforms(p, data, exact, algorithm.error(p))
             compare(got, exact, p, f"{line} side={side}", allowed, finite=case.data != "holes")
             results.append(np.ascontiguousarray(got).tobytes())
         if plans:

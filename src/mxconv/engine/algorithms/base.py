@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...jit.target import Target
+from ..machine import Machine
 from ..plan import Plan
 from ..problem import ConvProblem
 
@@ -21,10 +22,39 @@ class Verdict:
 ACCEPTED = Verdict(True)
 
 
+class Plain:
+    """What algorithms have in common that add up the products as they are."""
+
+    is_plain = True
+
+    def error(self, problem: ConvProblem) -> float:
+        return 3e-6 if problem.storage.kind == "float" else 0.0
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        return machine.dispatch + problem.flops / (0.8 * machine.flops * threads)
+
+
 class Algorithm(Protocol):
     """A way to compute some problems. Stateless; one file and one row in the table."""
 
     name: str
+    is_plain: bool
+    """Whether results are plain sums of products: a pixel is reached by its own window only, whatever the values."""
+
+    def error(self, problem: ConvProblem) -> float:
+        """The largest error to expect, in units of the result's standard deviation, on N(0, 1) data (measured)."""
+        ...
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        """Seconds that a run will take, without running anything, for a problem to which the algorithm applies.
+
+        `packs_weight`: the weight is transformed or packed in every run, not just in the first.
+        """
+        ...
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
         """Whether `make_plan` may be called with this problem."""

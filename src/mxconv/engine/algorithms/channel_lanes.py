@@ -24,7 +24,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Plain, Verdict
 from .correlation import (
     SLOTS,
     Box,
@@ -137,7 +137,7 @@ def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
     return compiler.compile_module(emit_channel_lanes(spec, target), target, f"{spec.name}_{target.name}")
 
 
-class ChannelLanes:
+class ChannelLanes(Plain):
     """Vectors of result channels times scalar pixels. See the module's docstring."""
 
     name = "channel_lanes"

@@ -24,7 +24,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Plain, Verdict
 from .correlation import (
     SLOTS,
     Box,
@@ -175,7 +175,7 @@ def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
     return compiler.compile_module(emit_direct(spec, target), target, f"{spec.name}_{target.name}")
 
 
-class Direct:
+class Direct(Plain):
     """Staged copy and offsets. See the module's docstring."""
 
     name = "direct"

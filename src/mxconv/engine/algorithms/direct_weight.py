@@ -23,7 +23,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Plain, Verdict
 from .correlation import Roles, common_values, make_tables, measure_box, roles_of, staged_state, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
@@ -89,7 +89,7 @@ def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
     return compiler.compile_module(emit_direct_weight(spec, target), target, f"{spec.name}_{target.name}")
 
 
-class DirectWeight:
+class DirectWeight(Plain):
     """Panels of dy times scalars of x. See the module's docstring."""
 
     name = "direct_weight"

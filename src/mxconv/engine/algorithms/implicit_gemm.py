@@ -20,7 +20,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Plain, Verdict
 from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, roles_of
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
@@ -99,7 +99,7 @@ def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
     return compiler.compile_module(emit_implicit_gemm(spec, target), target, f"{spec.name}_{target.name}")
 
 
-class ImplicitGemm:
+class ImplicitGemm(Plain):
     """Packed panels and a register tile. See the module's docstring."""
 
     name = "implicit_gemm"

@@ -24,7 +24,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Plain, Verdict
 from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *kernel.ARGS))
@@ -152,7 +152,7 @@ def _weight_kernels(spec: weight_kernel.Spec, target: Target) -> compiler.Compil
     return compiler.compile_module(text, target, f"{spec.name}_{target.name}")
 
 
-class ScratchFree:
+class ScratchFree(Plain):
     """Everything in place. See the module's docstring."""
 
     name = "scratch_free"
