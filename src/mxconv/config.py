@@ -46,7 +46,8 @@ def _count(text: str) -> int:
 KNOBS: dict[str, Knob] = {
     k.name: k
     for k in (
-        Knob("cache_dir", "MXCONV_CACHE_DIR", str, None, "folder of compiled kernels; unset: the user's cache folder"),
+        Knob("cache_dir", "MXCONV_CACHE_DIR", str, None, 
+             "folder of compiled kernels and of what was measured; unset: the user's cache folder"),
         Knob("target", "MXCONV_TARGET", str, "native", "CPU to compile for: native, avx512, avx2 or x86-64"),
         Knob("num_threads", "MXCONV_NUM_THREADS", _count, None, "threads of one call; unset: the CPUs that we may use"),
         Knob("spin_us", "MXCONV_SPIN_US", _whole, 100,
@@ -62,6 +63,8 @@ KNOBS: dict[str, Knob] = {
         Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),
         Knob("algorithms", "MXCONV_ALGORITHMS", str, "",
              "comma list of the algorithms that may be used; unset: all"),
+        Knob("machine", "MXCONV_MACHINE", str, "measured",
+             "speeds that estimates count on: 'measured' once and remembered, or 'typical', the same everywhere"),
         Knob("parallel_threshold", "MXCONV_PARALLEL_THRESHOLD", int, 200_000,
              "multiply-adds below which a call stays on its own thread"),
         Knob("block_pixels", "MXCONV_BLOCK_PIXELS", _count, None, "upper bound of pixels in a block (for tests)"),

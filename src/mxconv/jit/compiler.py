@@ -49,9 +49,15 @@ class CompileCounts:
 
 
 @functools.cache
-def _machine_name(target: Target) -> str:
+def versions() -> str:
+    """What code depends on besides its text and target, and how fast it is as well."""
     version = ".".join(map(str, llvm.llvm_version_info))
-    return f"{llvmlite.__version__}|{version}|{llvm.get_process_triple()}|{target}|{_PASSES}|{_ABI}"
+    return f"{llvmlite.__version__}|{version}|{llvm.get_process_triple()}"
+
+
+@functools.cache
+def _machine_name(target: Target) -> str:
+    return f"{versions()}|{target}|{_PASSES}|{_ABI}"
 
 
 def compile_module(text: str, target: Target, name: str) -> CompiledModule:
