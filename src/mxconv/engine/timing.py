@@ -8,7 +8,7 @@ calls and returns the seconds of each, so that a contestant may as well live in 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,9 @@ Burst = Callable[[int], Sequence[float]]
 """Makes that many calls and returns the seconds of each."""
 
 TRIAL_ROUNDS = 3
-"""Rounds in which everybody takes part, however slow."""
+"""Rounds in which everybody takes part who is not far behind."""
+FAR = 4
+"""Who is so many times more than hopeless has had enough rounds after one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +92,16 @@ def alternate(
     seconds: float = 0.05,
     most_calls: int = 100,
     hopeless: float = float("inf"),
+    staying: Collection[str] = (),
 ) -> dict[str, Timing]:
     """Time contestants in alternation; every one has its turn in every round.
 
     A turn starts with one call that does not count: it wakes sleeping threads and, in the first round, tells how many
     calls fill `seconds` (at most `most_calls`, and the same number in each later round; if one call does, later turns
     need no waking). Every other round runs backwards, so that nobody always follows the same neighbour. After
-    TRIAL_ROUNDS, who is more than `hopeless` times slower than the fastest takes no further part. A contestant whose
-    burst returns nothing has given up and is left out of the result.
+    TRIAL_ROUNDS, who is more than `hopeless` times slower than the fastest takes no further part, and after one round,
+    who is FAR times beyond that; those in `staying` stay, and nobody is measured by them. A contestant whose burst
+    returns nothing has given up and is left out of the result.
 
     Raises: ParamError, if `rounds` is less than 1.
     """
@@ -107,10 +111,11 @@ def alternate(
     calls: dict[str, int] = {}
     running = list(bursts)
     for number in range(rounds):
-        if number == TRIAL_ROUNDS and running:
-            fastest = {name: min(map(min, kept[name])) for name in running}
-            limit = hopeless * min(fastest.values())
-            running = [name for name in running if fastest[name] <= limit]
+        factor = {1: FAR * hopeless, TRIAL_ROUNDS: hopeless}.get(number)
+        if factor is not None:
+            fastest = {name: min(map(min, kept[name])) for name in running if name not in staying}
+            limit = factor * min(fastest.values(), default=0.0)
+            running = [name for name in running if name in staying or fastest[name] <= limit]
         for name in running if number % 2 == 0 else running[::-1]:
             if calls.get(name) != 1:
                 woken = bursts[name](1)

@@ -124,6 +124,24 @@ def test_hopeless_contestants_leave_after_the_trial_rounds(clock: FakeClock) -> 
     assert {n: len(t.rounds) for n, t in timings.items()} == {"slow": TRIAL_ROUNDS, "fast": 9, "near": 9}
 
 
+def test_who_is_far_behind_leaves_after_one_round(clock: FakeClock) -> None:
+    costs = {"far": 40.1, "slow": 39.9, "fast": 1.0}
+    bursts = {name: stop_watch(_scripted(clock, cost), clock=clock) for name, cost in costs.items()}
+    timings = alternate(bursts, rounds=9, seconds=0.0, most_calls=1, hopeless=10.0)
+    assert {n: len(t.rounds) for n, t in timings.items()} == {"far": 1, "slow": TRIAL_ROUNDS, "fast": 9}
+
+
+@pytest.mark.parametrize("ours", [0.001, 1000.0])
+def test_who_stays_is_no_measure_for_others(clock: FakeClock, ours: float) -> None:
+    costs = {"ours": ours, "slow": 2.1, "fast": 1.0}
+    bursts = {name: stop_watch(_scripted(clock, cost), clock=clock) for name, cost in costs.items()}
+    settings = {"seconds": 0.0, "most_calls": 1, "hopeless": 2.0, "staying": ["ours"]}
+    timings = alternate(bursts, rounds=9, **settings)
+    assert {n: len(t.rounds) for n, t in timings.items()} == {"ours": 9, "slow": TRIAL_ROUNDS, "fast": 9}
+    alone = alternate({"ours": bursts["ours"]}, rounds=5, **settings)
+    assert len(alone["ours"].rounds) == 5
+
+
 @pytest.mark.parametrize("bursts_that_work", [0, 1, 4])
 def test_who_returns_nothing_is_left_out(bursts_that_work: int) -> None:
     left = iter([[1.0]] * bursts_that_work)
