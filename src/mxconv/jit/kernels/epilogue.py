@@ -95,7 +95,11 @@ class Epilogue:
 
     def store(self, totals: Sequence[Value], places: Sequence[Place]) -> None:
         """Finish one vector of sums (its parts) of the row that has begun, and store it."""
-        f, numbers = self.f, self.numbers
+        for value, place in zip(self.finish(totals, places), places, strict=True):
+            place.store(self.f, self.numbers.narrow(self.f, value))
+
+    def finish(self, totals: Sequence[Value], places: Sequence[Place] = ()) -> list[Value]:
+        """One vector of finished sums, not yet narrowed; only `add` asks for its places."""
         values = list(totals)
         if "scale" in self.words:
             values = self._product(values, self._row["scale"])
@@ -105,8 +109,7 @@ class Epilogue:
                 values = [value + self._residual(place) for value, place in zip(values, places, strict=True)]
             elif word != "scale":
                 values = [self._activate(word, value) for value in values]
-        for value, place in zip(values, places, strict=True):
-            place.store(f, numbers.narrow(f, value))
+        return values
 
     def _read(self, name: str, channel: Value) -> list[Value]:
         f, numbers = self.f, self.numbers
