@@ -31,7 +31,7 @@ LAYERS = (
         ("numpy", "ml_dtypes"),
     ),
     Layer("jit", ("jit",), ("numpy", "ml_dtypes", "llvmlite", "platformdirs", "filelock")),
-    Layer("engine", ("engine",), ("numpy", "ml_dtypes", "threadpoolctl")),
+    Layer("engine", ("engine",), ("numpy", "ml_dtypes", "threadpoolctl", "filelock")),
     Layer("ops", ("ops",), ("numpy", "ml_dtypes")),
     Layer("ndarray", ("ndarray", "context", "autograd", "random", "init"), ("numpy", "ml_dtypes")),
     Layer("symbol", ("symbol", "name", "attribute", "executor", "model", "viz"), ("numpy", "ml_dtypes", "graphviz")),

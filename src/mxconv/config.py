@@ -43,6 +43,22 @@ def _count(text: str) -> int:
     return value
 
 
+def _real(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise ValueError(text)
+    return value
+
+
+def _yes(text: str) -> bool:
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.strip().lower()]
+
+
+def _one_of(*words: Any) -> Callable[[str], Any]:
+    table = {str(word): word for word in words}
+    return lambda text: table[text.strip()]
+
+
 KNOBS: dict[str, Knob] = {
     k.name: k
     for k in (
@@ -63,6 +79,17 @@ KNOBS: dict[str, Knob] = {
         Knob("dump_dir", "MXCONV_DUMP_DIR", str, None, "folder that receives the .ll and .s of each compiled kernel"),
         Knob("algorithms", "MXCONV_ALGORITHMS", str, "",
              "comma list of the algorithms that may be used; unset: all"),
+        Knob("accuracy", "MXCONV_ACCURACY", _one_of("default", "pointwise"), "default",
+             "'default' admits algorithms with errors up to 1.5e-5 of the result's standard deviation (in float64 as many "
+             "roundings), 'pointwise' only those that add up the products as they are"),
+        Knob("rtol", "MXCONV_RTOL", _real, None,
+             "the error that is admitted, in units of the result's standard deviation; unset: as accuracy says"),
+        Knob("reproducible", "MXCONV_REPRODUCIBLE", _yes, False,
+             "1: a sample's bits depend neither on the rest of its batch nor on anything that was measured"),
+        Knob("tune", "MXCONV_TUNE", _one_of("off", "limited_workspace", "fastest"), None,
+             "off, limited_workspace or fastest, whatever operators and checkpoints say as cudnn_tune; unset: they do"),
+        Knob("autotune", "MXNET_CUDNN_AUTOTUNE_DEFAULT", _one_of(0, 1, 2), 1,
+             "what operators without cudnn_tune do: 0 off, 1 limited_workspace, 2 fastest"),
         Knob("machine", "MXCONV_MACHINE", str, "measured",
              "speeds that estimates count on: 'measured' once and remembered, or 'typical', the same everywhere"),
         Knob("parallel_threshold", "MXCONV_PARALLEL_THRESHOLD", int, 200_000,
@@ -97,7 +124,7 @@ def get(name: str) -> Any:
         return knob.default
     try:
         return knob.parse(text)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise ParamError(
             f"the environment variable {knob.environment} is {text!r}, expected {knob.meaning}",
             argument=knob.environment,
@@ -107,16 +134,27 @@ def get(name: str) -> Any:
         ) from error
 
 
-def get_all(names: Sequence[str]) -> list[Any]:
+def get_all(names: Sequence[str]) -> Sequence[Any]:
     """The values of several knobs now.
 
     Raises: ParamError, as `get`.
     """
-    overrides = _overrides.get() or {}
-    for name in names:
-        if name in overrides or _environment_key(KNOBS[name].environment) in _environment:
-            return [get(n) for n in names]
-    return [KNOBS[name].default for name in names]
+    keys, defaults = _lookups(tuple(names))
+    overrides = _overrides.get()
+    if overrides is None or overrides.keys().isdisjoint(names):
+        for key in keys:
+            if key in _environment:
+                break
+        else:
+            return defaults
+    return [get(name) for name in names]
+
+
+@cache
+def _lookups(names: tuple[str, ...]) -> tuple[tuple[Any, ...], Sequence[Any]]:
+    """What the environment calls these knobs, and their defaults."""
+    knobs = [KNOBS[name] for name in names]
+    return tuple(_environment_key(knob.environment) for knob in knobs), tuple(knob.default for knob in knobs)
 
 
 @contextmanager

@@ -11,8 +11,15 @@ from mxconv import config
 from mxconv.config import KNOBS, get, override, table
 from mxconv.errors import MXNetError, ParamError
 
-EXAMPLES = {config._count: ("7", 7), int: ("-3", -3), str: ("words", "words")}
+EXAMPLES = {config._count: ("7", 7), int: ("-3", -3), str: ("words", "words"), config._real: ("1e-3", 1e-3)}
 """A text for each way to read one, and what it means; another way takes a number."""
+WORDS = {
+    "accuracy": ("pointwise", "pointwise"),
+    "reproducible": ("yes", True),
+    "tune": ("fastest", "fastest"),
+    "autotune": ("2", 2),
+}
+"""The same for knobs that take certain words only."""
 
 BAD = {
     "num_threads": ["0", "-1", "two", "1.5", "2 threads"],
@@ -20,6 +27,11 @@ BAD = {
     "block_pixels": ["0", "x"],
     "block_channels": ["0"],
     "block_reduction": ["-3"],
+    "accuracy": ["exact"],
+    "rtol": ["0", "-1e-5", "nan", "small"],
+    "reproducible": ["2", "maybe"],
+    "tune": ["on", "None"],
+    "autotune": ["3", "off"],
 }
 
 
@@ -33,14 +45,14 @@ def _no_environment(monkeypatch):
 def test_a_knob_is_what_it_says(name):
     knob = KNOBS[name]
     assert knob.name == name
-    assert knob.environment == f"MXCONV_{name.upper()}"
+    assert knob.environment == ("MXNET_CUDNN_AUTOTUNE_DEFAULT" if name == "autotune" else f"MXCONV_{name.upper()}")
     assert knob.meaning
     assert get(name) == knob.default
 
 
 @pytest.mark.parametrize("name", KNOBS)
 def test_override_beats_the_environment_and_that_beats_the_default(monkeypatch, name):
-    text, value = EXAMPLES.get(KNOBS[name].parse, ("7", 7))
+    text, value = WORDS.get(name) or EXAMPLES.get(KNOBS[name].parse, ("7", 7))
     monkeypatch.setenv(KNOBS[name].environment, text)
     assert get(name) == value
     other = object()

@@ -8,6 +8,7 @@ import typer
 
 from ..dtypes import DTYPES
 from ..engine import planner, threads
+from ..engine.choice import in_megabytes, in_milliseconds
 from ..engine.problem import DIRECTIONS, ConvProblem, contiguous_strides
 from ..errors import DTypeError, ParamError
 from ..jit import target
@@ -39,17 +40,20 @@ def run_plan(op: str, *, data: str | None, dtype: str, params: Sequence[str]) ->
             fix = "For example: --data 1,64,56,56"
             raise refusal(ParamError, "--data", "missing", "data's shape", fix=fix, op=spec.name)
         problem, limit = problem_of(spec, param, parse_shape("--data", data), dtype), param.workspace << 20
-    allowed = "" if limit is None else f", workspace up to {planner.in_megabytes(limit)}"
+    allowed = "" if limit is None else f", workspace up to {in_megabytes(limit)}"
     typer.echo(f"{problem}\non {target.current().name}, up to {threads.available()} threads{allowed}\n")
-    rows = table("", "algorithm", "verdict", "workspace", "threads")
-    chosen = False
-    for name, verdict, size, count in planner.explain(problem, limit):
-        takes = verdict.accepted and not chosen
-        chosen = chosen or takes
-        reason = verdict.reason or ("takes it" if takes else "would take it")
-        cells = ("", "") if size is None or not verdict.accepted else (planner.in_megabytes(size), str(count))
-        rows.add_row("*" if takes else "", name, reason, *cells)
+    rows = table("", "algorithm", "verdict", "estimate", "error", "workspace", "threads")
+    for row in planner.explain(problem, limit):
+        reason = row.verdict.reason or ("takes it" if row.is_chosen else "would take it")
+        cells = _cells(row) if row.verdict.accepted else ()
+        rows.add_row("*" if row.is_chosen else "", row.algorithm, reason, *cells)
     console().print(rows)
+
+
+def _cells(row: planner.Explanation) -> tuple[str, ...]:
+    assert row.estimate is not None
+    assert row.workspace is not None
+    return in_milliseconds(row.estimate), f"{row.error:.2g}", in_megabytes(row.workspace), str(row.threads)
 
 
 def problem_of(spec: OpSpec, param: ConvParam, data: tuple[int, ...], dtype: str) -> ConvProblem:

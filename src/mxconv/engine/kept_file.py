@@ -13,8 +13,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import filelock
-
 from ..errors import MXNetError
 from ..files import replacing
 from ..jit import code_cache
@@ -70,6 +68,8 @@ class KeptFile:
         return dropped
 
     def _change(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]], key: str) -> None:
+        import filelock  # takes longer to load than most calls take
+
         try:
             folder = code_cache.folder()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxconv import config
-from mxconv.engine import planner
+from mxconv.engine import choice, planner
 from mxconv.engine.algorithms import ALGORITHMS, Verdict
 from mxconv.engine.execute import convolve
 from mxconv.engine.plan import Plan
@@ -93,6 +93,8 @@ def test_small_problems_stay_on_their_own_thread():
 class Refusing:
     """An algorithm that never applies."""
 
+    is_plain = True
+
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
 
@@ -104,7 +106,7 @@ class Refusing:
 
 
 def test_what_nobody_computes_is_refused_with_every_reason(monkeypatch, plans):
-    monkeypatch.setattr(planner, "ALGORITHMS", (Refusing("first", "stride 2, needs 1"), Refusing("second", "too odd")))
+    monkeypatch.setattr(choice, "ALGORITHMS", (Refusing("first", "stride 2, needs 1"), Refusing("second", "too odd")))
     with pytest.raises(UnsupportedError) as caught:
         planner.make_plan(P)
     text = str(caught.value)
@@ -114,11 +116,12 @@ def test_what_nobody_computes_is_refused_with_every_reason(monkeypatch, plans):
     assert not plans
 
 
-def test_the_first_algorithm_that_applies_is_taken(monkeypatch):
-    accepting = [algorithm for algorithm in ALGORITHMS if algorithm.applicable(P, current()).accepted]
+def test_the_first_plain_algorithm_that_applies_is_taken(monkeypatch):
+    accepting = [a for a in ALGORITHMS if a.is_plain and a.applicable(P, current()).accepted]
     for algorithm in accepting:
         planner._plans.clear()
-        monkeypatch.setattr(planner, "ALGORITHMS", (Refusing("first", "never"), algorithm, *ALGORITHMS))
+        table = (Refusing("first", "never"), algorithm, *(a for a in ALGORITHMS if a.is_plain))
+        monkeypatch.setattr(choice, "ALGORITHMS", table)
         assert planner.make_plan(P).algorithm == algorithm.name
 
 

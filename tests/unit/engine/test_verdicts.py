@@ -8,6 +8,7 @@ import pytest
 from mxconv import config
 from mxconv.engine import planner
 from mxconv.engine.algorithms import ALGORITHMS
+from mxconv.engine.choice import in_megabytes
 from mxconv.engine.execute import convolve
 from mxconv.engine.problem import ConvProblem
 from mxconv.errors import WorkspaceError
@@ -26,25 +27,25 @@ def plans(monkeypatch):
 
 
 @pytest.mark.parametrize("limit", [None, 10**9, 300_000, 0])
-def test_an_explanation_has_a_row_for_each_algorithm_and_the_first_that_accepts_is_taken(limit):
+def test_an_explanation_has_a_row_for_each_algorithm_and_says_which_is_taken(limit):
     rows = planner.explain(P, limit)
-    assert [name for name, *_ in rows] == [algorithm.name for algorithm in ALGORITHMS]
+    assert [row.algorithm for row in rows] == [algorithm.name for algorithm in ALGORITHMS]
     plan = planner.make_plan(P, limit)
-    name, _, size, count = next(row for row in rows if row[1].accepted)
-    assert (name, size, count) == (plan.algorithm, plan.workspace_bytes, plan.threads)
-    for _, verdict, size, count in rows:
-        assert verdict.accepted != bool(verdict.reason)
-        assert (size is None) == (count is None)
-        assert not verdict.accepted or limit is None or size <= limit
-    assert not any(verdict.accepted for name, verdict, *_ in rows if name == "direct_weight")
+    (row,) = (row for row in rows if row.is_chosen)
+    assert (row.algorithm, row.workspace, row.threads) == (plan.algorithm, plan.workspace_bytes, plan.threads)
+    for row in rows:
+        assert row.verdict.accepted != bool(row.verdict.reason)
+        assert len({row.workspace is None, row.threads is None, row.estimate is None, row.error is None}) == 1
+        assert not row.verdict.accepted or limit is None or row.workspace <= limit
+    assert not any(row.verdict.accepted for row in rows if row.algorithm == "direct_weight")
 
 
 def test_a_refusal_for_want_of_workspace_says_how_much_it_would_take():
-    rows = {name: (verdict, size) for name, verdict, size, _ in planner.explain(P, 1000)}
-    verdict, size = rows["implicit_gemm"]
-    assert verdict.reason == f"workspace {planner.in_megabytes(size)}, limit 0.000954 MB"
-    assert planner.make_plan(P).workspace_bytes > size > 1000
+    (row,) = (row for row in planner.explain(P, 1000) if row.algorithm == "implicit_gemm")
+    size = row.workspace
+    assert row.verdict.reason == f"workspace {in_megabytes(size)}, limit 0.000954 MB"
     with config.override(algorithms="implicit_gemm"):
+        assert planner.make_plan(P).workspace_bytes > size > 1000
         with pytest.raises(WorkspaceError) as caught:
             planner.make_plan(P, size - 1)
         assert caught.value.expected == size
@@ -83,7 +84,7 @@ def test_the_log_gives_the_reasons_and_the_limit(capfd):
     first, second = capfd.readouterr().err.splitlines()
     reason = "direction backward_weight, needs forward or backward_data"
     refusals = " | ".join(f"{name}: {reason}" for name in ("channel_lanes", "direct", "implicit_gemm"))
-    assert first == f"mxconv plan: {plan.summary()} | {refusals}"
+    assert first.startswith(f"mxconv plan: {plan.summary()} | {refusals} | direct_weight: estimate 0.")
     assert "| scratch_free |" in second
     assert "| limit 10 bytes |" in second
     assert "direct_weight: workspace 0." in second
