@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from mxconv.engine.problem import ConvProblem, contiguous_strides
-from mxconv.engine.suite import NamedProblem
 from mxconv.engine.timing import alternate
 from mxconv.engine.trial import make_arrays
 
 from .check import Judge
 from .client import Contestant
 from .peer import Problem
-from .results import Entry, Row
+from .results import Entry, Row, is_ours
+from .tasks import Task
 from .training import split_name
 
 MEMORY = Path("/dev/shm")
@@ -35,12 +35,16 @@ class Settings:
     """What the calls of one turn shall take together."""
     patience: float = 2.0
     """Seconds of one call above which a library is not timed."""
-    timeout: float = 100.0
+    timeout: float = 30.0
     """Seconds after which a library that is preparing, compiling and calling twice is given up."""
-    hopeless: float = 5.0
-    """After three rounds, libraries that are this many times slower than the fastest are dropped."""
+    own_timeout: float = 300.0
+    """The same for our engine, which may also have to measure what it can choose from."""
+    hopeless: float = 3.0
+    """After three rounds, peers that are this many times slower than the fastest peer are dropped."""
     training: bool = False
     """Weights change from call to call, and rows are the steps of layers (harness/training.py)."""
+    new_weights: bool = False
+    """Each call brings its weight, as a plain array."""
     sweep: int = 0
     """Bytes that are written over before each call, to time with cold caches."""
 
@@ -60,21 +64,23 @@ def objection(problem: ConvProblem) -> str:
     return ""
 
 
-def describe_problem(problem: ConvProblem, step: str = "") -> dict[str, Any]:
+def describe_problem(problem: ConvProblem, step: str = "", *, new_weights: bool = False) -> dict[str, Any]:
     """What a plug-in is told."""
-    names = [n for n in Problem.__dataclass_fields__ if n not in ("text", "has_bias", "step")]
+    names = [n for n in Problem.__dataclass_fields__ if n not in ("text", "has_bias", "step", "new_weights")]
     return {
         "text": str(problem),
         **{name: getattr(problem, name) for name in names},
         "has_bias": "bias" in problem.epilogue,
         "step": step,
+        "new_weights": new_weights,
     }
 
 
-def measure(named: NamedProblem, contestants: Mapping[str, Contestant], settings: Settings, peak: float) -> Row:
+def measure(task: Task, contestants: Mapping[str, Contestant], settings: Settings, peak: float) -> Row:
     """Run one problem through every contestant."""
-    problem = named.problem
-    description = describe_problem(problem, split_name(named.name)[1] if settings.training else "")
+    problem = task.problem
+    step = split_name(task.name)[1] if settings.training else ""
+    description = describe_problem(problem, step, new_weights=settings.new_weights)
     with tempfile.TemporaryDirectory(prefix="mxconv-bench-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         arrays = make_arrays(problem)
         for name, array in arrays.items():
@@ -83,20 +89,28 @@ def measure(named: NamedProblem, contestants: Mapping[str, Contestant], settings
         accepted: np.ndarray | None = None
         entries: dict[str, Entry] = {}
         for name, contestant in contestants.items():
-            entries[name], answer = _prepare(contestant, description, folder, judge, accepted, settings)
+            peer, own = (settings.timeout, settings.patience), (settings.own_timeout, float("inf"))
+            limits = own if is_ours(name) else peer
+            entries[name], answer = _prepare(contestant, description, folder, judge, accepted, limits)
             accepted = answer if accepted is None else accepted
     ready = {
         name: partial(contestants[name].burst, sweep=settings.sweep)
         for name, entry in entries.items()
         if entry.status == "timed"
     }
-    timings = alternate(ready, rounds=settings.rounds, seconds=settings.seconds, hopeless=settings.hopeless)
+    ours = [name for name in ready if is_ours(name)]
+    timings = alternate(
+        ready, rounds=settings.rounds, seconds=settings.seconds, hopeless=settings.hopeless, staying=ours
+    )
     for name in ready:
         if name in timings:
             entries[name].add_timing(timings[name])
+            rounds = len(entries[name].rounds)
+            if rounds < settings.rounds:
+                entries[name].reason = f"timed in {rounds} of {settings.rounds} rounds: far behind the best peer"
         else:
             entries[name].status, entries[name].reason = "failed", "ended while it was timed"
-    return Row(named.name, str(problem), named.comment, problem.flops, peak, entries)
+    return Row(task.name, str(problem), task.named.comment, problem.flops, peak, entries, task.kind)
 
 
 def _prepare(
@@ -105,12 +119,14 @@ def _prepare(
     folder: str,
     judge: Judge,
     accepted: np.ndarray | None,
-    settings: Settings,
+    limits: tuple[float, float],
 ) -> tuple[Entry, np.ndarray | None]:
-    """The entry of one contestant before it is timed, and its answer if that is right."""
+    """The entry of one contestant before it is timed, and its answer if that is right; `limits` are the seconds that
+    it may take to answer, and for one call."""
+    timeout, patience = limits
     path = Path(folder, "answer.npy")
     request = {"do": "prepare", "problem": description, "folder": folder, "answer": str(path)}
-    reply = contestant.ask(request, timeout=settings.timeout)
+    reply = contestant.ask(request, timeout=timeout)
     for status in ("refused", "failed"):
         if status in reply:
             return Entry(status, reply[status]), None
@@ -126,7 +142,7 @@ def _prepare(
     )
     if complaint:
         return entry, None
-    if reply["again"] > settings.patience:
+    if reply["again"] > patience:
         entry.status = "slow"
-        entry.reason = f"one call takes {reply['again']:.1f} s, over {settings.patience:g} s"
+        entry.reason = f"one call takes {reply['again']:.1f} s, over {patience:g} s"
     return entry, answer

@@ -38,6 +38,8 @@ class Problem:
     step: str = ""
     """In training, which step of a layer it is: "output", or the gradient of its "data" or its "weight". Then w changes
     from call to call: it may be kept in another memory format, nothing else made of it may be."""
+    new_weights: bool = False
+    """Whether w is handed over in each call, as a plain array like the data, and is not among the constants."""
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Problem:
@@ -46,6 +48,11 @@ class Problem:
     @property
     def rank(self) -> int:
         return len(self.kernel)
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """The arrays that are handed over in each call."""
+        return self.inputs if self.direction == "backward_weight" or self.new_weights else self.inputs[:1]
 
     @property
     def is_depthwise(self) -> bool:
@@ -97,5 +104,5 @@ def need_rank(problem: Problem, ranks: range) -> None:
 
 def need_constant_weights(problem: Problem) -> None:
     """Refuse weights that change, where preparing them takes a library long."""
-    if problem.step:
+    if problem.step or (problem.new_weights and problem.direction != "backward_weight"):
         raise Refusal("weights that change: it prepares them once")

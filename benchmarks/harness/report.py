@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .criteria import judge, tabulate_behind, tabulate_classes, tabulate_criteria
 from .results import OURS, Entry, Results, Row
 from .training import describe_layers, group_layers, tabulate
 
@@ -16,8 +16,17 @@ FASTER, SLOWER = "#2a78b5", "#c8553d"
 def to_markdown(results: Results) -> str:
     """All rows: ours against the best peer, then every library's median, then who took no part in which row and why."""
     settings, machine = results.settings, results.machine
+    how = "".join(
+        f", {text}"
+        for text, holds in (
+            (f"{settings.get('dtype')}", settings.get("dtype")),
+            (f"batch {settings.get('batch')}", settings.get("batch")),
+            ("weights new in each call", settings.get("new_weights")),
+        )
+        if holds
+    )
     lines = [
-        f"# {settings['suite']}",
+        f"# {settings['suite']}{how}",
         "",
         f"{machine['cpu']}, {settings['threads']} threads, {machine['system']}, Python {machine['python']}, "
         f"mxconv at {machine['revision']}. "
@@ -28,9 +37,10 @@ def to_markdown(results: Results) -> str:
         "",
         *[f"* {name}: {version}" for name, version in results.libraries.items()],
         "",
+        *tabulate_criteria(judge(results)),
         *_layers(results),
-        *_summary(results.rows),
-        "",
+        *tabulate_classes(results.rows),
+        *tabulate_behind(results.rows, lambda _: ""),
         "| row | algorithm | ours ms | GFLOP/s | % of peak | first call ms | best peer | its ms | ratio | direct |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *map(_row, results.rows),
@@ -49,23 +59,12 @@ def _layers(results: Results) -> list[str]:
     layers = group_layers(results.rows)
     return [
         "Weights change from call to call: nothing made of them is kept. Milliseconds are sums of the steps' medians; "
-        "ratios are ours over theirs, below 1 we are faster.",
+        "ratios are theirs over ours, above 1 we are faster.",
         "",
         *describe_layers(layers),
         "",
         *tabulate(layers, _digits),
         "",
-    ]
-
-
-def _summary(rows: Iterable[Row]) -> list[str]:
-    ratios = [ratio for row in rows if (ratio := row.ratio()) is not None]
-    if not ratios:
-        return []
-    behind = sum(r < 1 for r in ratios)
-    return [
-        f"{len(ratios)} rows against at least one peer: geometric mean of the ratios "
-        f"{statistics.geometric_mean(ratios):.2f}, {len(ratios) - behind} at 1 or more, {behind} below."
     ]
 
 

@@ -16,6 +16,11 @@ from mxconv.engine.timing import Timing
 OURS = "mxconv"
 
 
+def is_ours(library: str) -> bool:
+    """Whether it is our engine, as it is or in another setting."""
+    return library.startswith(OURS)
+
+
 @dataclass
 class Entry:
     """How one library fared with one problem; times in milliseconds."""
@@ -54,27 +59,37 @@ class Row:
     peak: float
     """Measured floating-point operations per second of all the threads together."""
     entries: dict[str, Entry]
+    kind: str = ""
+    """The suite's class (harness/tasks.py)."""
+    again: list[float] = field(default_factory=list)
+    """The ratios of later measurements."""
 
     def gflops(self, library: str) -> float | None:
         entry = self.entries.get(library)
         return self.flops / entry.median / 1e6 if entry is not None and entry.median else None
 
-    def best_peer(self, *, direct: bool = False) -> str | None:
-        """The fastest library beside ours; `direct`: of those that do not say that they transform the data."""
+    def best_peer(self, *, direct: bool = False, among: str = "") -> str | None:
+        """The fastest library beside ours; `direct`: of those that do not say that they transform the data; `among`:
+        of those whose names begin so."""
         timed = {
             name: entry.median
             for name, entry in self.entries.items()
-            if name != OURS and entry.median is not None and not (direct and entry.info.get("transforms"))
+            if not is_ours(name) and name.startswith(among) and entry.median is not None
+            if not (direct and entry.info.get("transforms"))
         }
         return min(timed, key=lambda n: timed[n]) if timed else None
 
-    def ratio(self, *, direct: bool = False) -> float | None:
-        """How many times longer the best peer takes than we do: the median over rounds, each compared with itself."""
-        peer, ours = self.best_peer(direct=direct), self.entries.get(OURS)
-        if peer is None or ours is None or not ours.rounds:
+    def ratio(self, *, direct: bool = False, among: str = "") -> float | None:
+        """How many times longer the best peer takes than we do."""
+        peer = self.best_peer(direct=direct, among=among)
+        return None if peer is None else self.ratio_to(peer)
+
+    def ratio_to(self, library: str) -> float | None:
+        """How many times longer a library takes than we do: the median over rounds, each compared with itself."""
+        theirs, ours = self.entries.get(library), self.entries.get(OURS)
+        if theirs is None or ours is None or not ours.rounds or not theirs.rounds:
             return None
-        pairs = zip(self.entries[peer].rounds, ours.rounds, strict=False)
-        return statistics.median(theirs / mine for theirs, mine in pairs)
+        return statistics.median(their / our for their, our in zip(theirs.rounds, ours.rounds, strict=False))
 
 
 @dataclass

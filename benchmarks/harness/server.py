@@ -52,10 +52,9 @@ class Server:
         task = Problem.from_json(problem)
         names = [*task.inputs, *(["bias"] if task.has_bias else [])]
         arrays = {name: np.load(Path(folder, f"{name}.npy")) for name in names}
-        varying = task.inputs if task.direction == "backward_weight" else task.inputs[:1]
-        self.inputs = [arrays[name] for name in varying]
+        self.inputs = [arrays[name] for name in task.varying]
         begin = time.perf_counter()
-        prepared = self.module.prepare(task, {k: v for k, v in arrays.items() if k not in varying})
+        prepared = self.module.prepare(task, {k: v for k, v in arrays.items() if k not in task.varying})
         ready = time.perf_counter()
         result = prepared.call(*self.inputs)
         first = time.perf_counter()

@@ -15,8 +15,6 @@ STEPS = ("output", "data", "weight")
 """The layer's result, then the gradients."""
 YARDSTICK = "torch"
 """Ours is compared with the best of the libraries whose names start so."""
-SUM_LIMIT, LAYER_LIMIT = 1.1, 1.5
-"""How many times the yardstick's time may all layers take together, and each of them."""
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -95,35 +93,28 @@ def total(layers: Iterable[Layer]) -> tuple[float, float]:
 
 
 def describe_layers(layers: Sequence[Layer]) -> list[str]:
-    """The sum, the layers that are over the limit and those that could not be compared, a line each."""
-    compared = {layer.name: layer.pair[0] / layer.pair[1] for layer in layers if layer.pair is not None}
+    """The sum, the layers on which the yardstick is faster and those that could not be compared, a line each."""
+    compared = {layer.name: layer.pair[1] / layer.pair[0] for layer in layers if layer.pair is not None}
     lines = []
     if compared:
         ours, theirs = total(layers)
         lines.append(
             f"All {len(compared)} layers, as often as their networks have them: {ours:.1f} ms, {YARDSTICK} "
-            f"{theirs:.1f} ms, {ours / theirs:.2f} times as long ({_within(ours / theirs, SUM_LIMIT)})."
+            f"{theirs:.1f} ms, {theirs / ours:.2f} times as long."
         )
-        worst = max(compared, key=lambda name: compared[name])
-        over = [f"{name} {ratio:.2f}" for name, ratio in compared.items() if ratio > LAYER_LIMIT]
-        lines.append(
-            f"The worst layer is {worst}: {compared[worst]:.2f} ({_within(compared[worst], LAYER_LIMIT)})."
-            + (f" Over the limit: {', '.join(over)}." if over else "")
-        )
+        behind = [f"{name} {ratio:.2f}" for name, ratio in sorted(compared.items(), key=lambda i: i[1]) if ratio < 1]
+        if behind:
+            lines.append(f"{YARDSTICK} is faster on: {', '.join(behind)}.")
     lacking = [layer.name for layer in layers if layer.pair is None]
     if lacking:
         lines.append(f"Not compared, as one of the two lacks a step: {', '.join(lacking)}.")
     return lines
 
 
-def _within(ratio: float, limit: float) -> str:
-    return f"{'within' if ratio <= limit else 'OVER'} {limit:g}"
-
-
 def tabulate(layers: Sequence[Layer], digits: Callable[[float | None], str]) -> list[str]:
-    """A Markdown table: each layer, then each network and all together; a step is told as our time over theirs."""
+    """A Markdown table: each layer, then each network and all together; a step is told as their time over ours."""
     lines = [
-        f"| layer | times | {' | '.join(STEPS)} | ours ms | {YARDSTICK} ms | format | ours / {YARDSTICK} |",
+        f"| layer | times | {' | '.join(STEPS)} | ours ms | {YARDSTICK} ms | format | {YARDSTICK} / ours |",
         "|---" * (len(STEPS) + 6) + "|",
     ]
     for layer in layers:
@@ -142,4 +133,4 @@ def tabulate(layers: Sequence[Layer], digits: Callable[[float | None], str]) -> 
 
 
 def _ratio(ours: float | None, theirs: float | None) -> str:
-    return f"{ours / theirs:.2f}" if ours and theirs else ""
+    return f"{theirs / ours:.2f}" if ours and theirs else ""

@@ -22,7 +22,7 @@ def prepare_in(
 ) -> Prepared:
     """A call in one memory format. Weights are in it beforehand, in training too, and nothing else is made of them
     beforehand; data are converted, and results back, in each call, unless they stay as they are between the layers of a
-    network."""
+    network. A weight that a call brings is converted like data."""
     need_rank(problem, range(1, 4))
     memory = FORMATS[problem.rank] if channels_last else torch.contiguous_format
     held: dict[int, tuple[np.ndarray, torch.Tensor]] = {}
@@ -52,9 +52,9 @@ def _forward(p: Problem, convert, constants):
     weight, bias = _constants(convert, constants)
     function = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[p.rank]
     if p.pad_lo == p.pad_hi and min(p.pad_lo) >= 0:
-        return lambda x: function(x, weight, bias, p.stride, p.pad_lo, p.dilation, p.groups)
+        return lambda x, w=weight: function(x, w, bias, p.stride, p.pad_lo, p.dilation, p.groups)
     pads = [side for lo, hi in zip(reversed(p.pad_lo), reversed(p.pad_hi), strict=True) for side in (lo, hi)]
-    return lambda x: function(F.pad(x, pads), weight, bias, p.stride, 0, p.dilation, p.groups)
+    return lambda x, w=weight: function(F.pad(x, pads), w, bias, p.stride, 0, p.dilation, p.groups)
 
 
 def _scatter(p: Problem, convert, constants):
@@ -67,7 +67,7 @@ def _scatter(p: Problem, convert, constants):
     if any(n >= max(s, d) for n, s, d in zip(added, p.stride, p.dilation, strict=True)):
         raise Refusal(f"output_padding {added}: must be smaller than stride or dilation")
     crop = (..., *[slice(0, i) for i in p.in_spatial]) if min(lacking) < 0 else ...
-    return lambda y: function(y, weight, bias, p.stride, p.pad_lo, added, p.groups, p.dilation)[crop]
+    return lambda y, w=weight: function(y, w, bias, p.stride, p.pad_lo, added, p.groups, p.dilation)[crop]
 
 
 def _data_gradient(p: Problem, convert, constants):
@@ -95,5 +95,6 @@ def _need_plain_pads(p: Problem) -> None:
 
 
 def _constants(convert, constants):
-    bias = constants.get("bias")
-    return convert(constants["w"]), None if bias is None else torch.from_numpy(bias)
+    """The weight, unless each call brings its own, and the bias."""
+    weight, bias = constants.get("w"), constants.get("bias")
+    return None if weight is None else convert(weight), None if bias is None else torch.from_numpy(bias)

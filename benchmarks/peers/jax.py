@@ -49,4 +49,6 @@ def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
 
     compiled = jax.jit(compute)
     w, bias = (None if name not in constants else jax.numpy.asarray(constants[name]) for name in ("w", "bias"))
+    if p.direction != "backward_weight" and p.new_weights:
+        return Prepared(lambda data, weight: np.asarray(compiled(weight, bias, data)))
     return Prepared(lambda *varying: np.asarray(compiled(w, bias, *varying)))

@@ -1,6 +1,6 @@
 """Our own engine, through its front door: each answer is a new array.
 
-Packed weights are kept, as a model's are, but not in training.
+Packed weights are kept, as a model's are, but not in training, nor where each call brings its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ def start(threads: int) -> str:
 
 def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
     """Planning, and compiling what is not compiled yet."""
-    task = ConvProblem.parse(problem.text)
+    return prepare_task(ConvProblem.parse(problem.text), problem, constants)
+
+
+def prepare_task(task: ConvProblem, problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
+    """The same, for arrays that may lie otherwise in memory."""
     try:
         plan = planner.make_plan(task)
     except UnsupportedError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import scipy
 from scipy.signal import oaconvolve
 
-from harness.peer import Prepared, Problem, Refusal, need_direction, need_dtype
+from harness.peer import Prepared, Problem, Refusal, need_constant_weights, need_direction, need_dtype
 
 
 def start(threads: int) -> str:
@@ -15,6 +15,7 @@ def start(threads: int) -> str:
 
 def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
     p = problem
+    need_constant_weights(p)
     need_direction(p, "forward")
     need_dtype(p, "float32", "float64", "complex64", "complex128")
     if not p.is_depthwise:

@@ -15,9 +15,11 @@ import pytest
 
 from bench import fake_peer
 from harness import main as harness_main
+from harness.arguments import find_plugins
 from harness.client import Contestant, clean_environment
 from harness.measure import Settings, measure
 from harness.results import Entry, Results, Row, resume
+from harness.tasks import Task
 from mxconv.engine.suite import parse_line
 from mxconv.engine.timing import Timing
 
@@ -36,7 +38,7 @@ def contestant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Contestant]:
 
 def _row(contestant: Contestant, channels: int, settings: Settings = QUICK) -> Entry:
     named = parse_line(f"row: forward float32 n2 g1 c{channels}->3 i40 k1 +bias")
-    return measure(named, {"fake": contestant}, settings, 1e9).entries["fake"]
+    return measure(Task("one_d", named), {"fake": contestant}, settings, 1e9).entries["fake"]
 
 
 def test_a_peer_starts_in_a_clean_environment(contestant: Contestant) -> None:
@@ -117,7 +119,7 @@ def test_a_missing_interpreter_or_plugin_is_told() -> None:
     gone.stop()
 
 
-@pytest.mark.parametrize("name", [*harness_main.find_plugins(), "mxconv"])
+@pytest.mark.parametrize("name", [*find_plugins(), "mxconv", "mxconv_channels_last"])
 def test_every_plugin_has_both_functions(name: str) -> None:
     tree = ast.parse((PEERS / f"{name}.py").read_text())
     found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -126,7 +128,7 @@ def test_every_plugin_has_both_functions(name: str) -> None:
 
 
 def test_the_listed_plugins() -> None:
-    assert harness_main.find_plugins() == [
+    assert find_plugins() == [
         "jax", "ncnn", "ncnn_direct", "onnxruntime", "openvino", "scipy",
         "torch_channels_last", "torch_nchw", "torch_stays_last",
     ]  # fmt: skip
@@ -168,12 +170,12 @@ def test_a_whole_run_with_our_engine(suite: Path, capsys: pytest.CaptureFixture[
 def test_a_broken_run_is_resumed(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def spy(named, *rest):
+    def spy(task, *rest):
         if len(seen) == 2:
             seen.append("stopped")
             raise KeyboardInterrupt
-        seen.append(named.name)
-        return measure(named, *rest)
+        seen.append(task.name)
+        return measure(task, *rest)
 
     monkeypatch.setattr(harness_main, "measure", spy)
     with pytest.raises(KeyboardInterrupt):
