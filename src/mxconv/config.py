@@ -80,8 +80,8 @@ KNOBS: dict[str, Knob] = {
         Knob("algorithms", "MXCONV_ALGORITHMS", str, "",
              "comma list of the algorithms that may be used; unset: all"),
         Knob("accuracy", "MXCONV_ACCURACY", _one_of("default", "pointwise"), "default",
-             "'default' admits algorithms with errors up to 1.5e-5 of the result's standard deviation (in float64 as many "
-             "roundings), 'pointwise' only those that add up the products as they are"),
+             "'default' admits algorithms with errors up to 1.5e-5 of the result's standard deviation (in float64 as "
+             "many roundings), 'pointwise' only those that add up the products as they are"),
         Knob("rtol", "MXCONV_RTOL", _real, None,
              "the error that is admitted, in units of the result's standard deviation; unset: as accuracy says"),
         Knob("reproducible", "MXCONV_REPRODUCIBLE", _yes, False,

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import config
 from ..dtypes import DTYPES, lookup
 from ..errors import DTypeError, ShapeError
 from . import pack_cache, planner
 from .pack_cache import WeightIdentity
+from .policy import USUAL, Policy
 from .problem import EPILOGUES, ROLES, ConvProblem, Direction, Ints
 from .workspace import address_of
 
@@ -39,6 +41,7 @@ def convolve(
     groups: int,
     weight: WeightIdentity | None = None,
     workspace: int | None = None,
+    policy: Policy = USUAL,
 ) -> None:
     """Compute a convolution, or its gradient with respect to its data or its weight, into `out`.
 
@@ -58,7 +61,7 @@ def convolve(
     call. It must have been taken before this call; without it nothing is kept.
 
     `workspace` bounds the bytes of scratch memory, over all threads. Panels that are kept do not count, nor do copies
-    of arrays that cannot be used as they are.
+    of arrays that cannot be used as they are. `policy` says which algorithms may be taken, and whether by measuring.
 
     Any strides will do, negative and zero ones included, and `out` may overlap the inputs. Inputs that are unaligned,
     byte-swapped or have strides that are no whole number of elements are copied first.
@@ -70,7 +73,12 @@ def convolve(
     if groups == 1 and not epilogue:
         given = (first, second, out)
         x, w, y = (given[place] for place in _PLACES[direction])
-        if x.shape[2:] == w.shape[2:] and not any((*pad_lo, *pad_hi)) and _is_one_window(x, w, y):
+        if (
+            x.shape[2:] == w.shape[2:]
+            and not any((*pad_lo, *pad_hi))
+            and _is_one_window(x, w, y)
+            and not config.get("reproducible")
+        ):
             flat = dict(zip("xwy", (_by_sample(x), w.reshape(len(w), -1, 1), _by_sample(y)), strict=True))
             if bias is not None and direction == "backward_data":
                 bias = np.repeat(bias, math.prod(x.shape[2:]))
@@ -88,6 +96,7 @@ def convolve(
                 groups=1,
                 weight=weight,
                 workspace=workspace,
+                policy=policy,
             )
             return
     operands = _operands(bias, epilogue, out, first.dtype) if bias is not None or epilogue else {}
@@ -119,7 +128,7 @@ def convolve(
         groups,
         tuple(operands),
     )
-    plan = planner.make_plan(problem, workspace, weight)
+    plan = planner.make_plan(problem, workspace, weight, policy)
     planner.record(plan)
     if out.size:
         panels = None

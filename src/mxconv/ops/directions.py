@@ -20,19 +20,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, cast
 
 from .. import geometry
 from ..dtypes import DTYPES, DType, lookup
 from ..engine.execute import convolve
+from ..engine.policy import Policy
 from ..engine.problem import ROLES, Direction
 from ..errors import DTypeError, MXNetError, ParamError, ShapeError
-from .grammar import LAYOUT, PADS, SHAPE, UINT, ULONG, Pairs
+from .grammar import BOOL, LAYOUT, PADS, SHAPE, UINT, ULONG, Pairs
 from .layouts import resolve_layout
 from .merge import merge_shape
 from .operands import Array, input_names, result_array
-from .params import ConvParam
+from .params import TUNE, ConvParam
 from .refusal import refusal
 from .registry import Call, OpSpec, Shape, Step, register
 from .shapes import axis_pads, check_shapes
@@ -79,6 +80,7 @@ def _attributes(param: ConvParam, data: tuple[int, ...], size: tuple[int, ...]) 
         "workspace": param.workspace,
         "layout": param.layout,
     }
+    attributes |= {name: getattr(param, name) for name in ("cudnn_tune", "cudnn_off") if getattr(param, name)}
     return dict(given_texts(attributes))
 
 
@@ -166,6 +168,8 @@ def _register(direction: Direction, doc: str) -> OpSpec:
         pad=Field(PADS),
         num_group=Field(UINT, "1", least=1),
         workspace=Field(ULONG, "1024"),
+        cudnn_tune=TUNE,
+        cudnn_off=Field(BOOL, "False"),
         layout=Field(LAYOUT, "None"),
     )
     return register(
@@ -241,8 +245,13 @@ def _compute(
         groups=param.num_group,
         weight=call.identities[1] if call.identities and direction != "backward_weight" else None,
         workspace=param.workspace << 20,
+        policy=_policy(param.cudnn_off, param.cudnn_tune),
     )
     return (result,)
+
+
+_policy = cache(Policy)
+"""One policy for each pair of words, since calls are many."""
 
 
 def _longest_sum(direction: Direction, param: Any, first: Array, second: Array) -> int:

@@ -22,7 +22,7 @@ P = TypeVar("P", bound="ConvParam")
 _KERNEL = Field(SHAPE, example="(3, 3), one entry for each spatial axis")
 _FILTERS = Field(UINT, least=1, example="8")
 _GROUPS = Field(UINT, "1", least=1)
-_TUNE = Field(word(None, "fastest", "limited_workspace", "off"), "None")
+TUNE = Field(word(None, "fastest", "limited_workspace", "off"), "None")
 _EMPTY = Field(SHAPE, "()")
 
 CONVOLUTION = Signature(
@@ -35,7 +35,7 @@ CONVOLUTION = Signature(
     num_group=_GROUPS,
     workspace=Field(ULONG, "1024"),
     no_bias=Field(BOOL, "False"),
-    cudnn_tune=_TUNE,
+    cudnn_tune=TUNE,
     cudnn_off=Field(BOOL, "False"),
     layout=Field(LAYOUT, "None"),
 )
@@ -51,7 +51,7 @@ DECONVOLUTION = Signature(
     num_group=_GROUPS,
     workspace=Field(ULONG, "512"),
     no_bias=Field(BOOL, "True"),
-    cudnn_tune=_TUNE,
+    cudnn_tune=TUNE,
     cudnn_off=Field(BOOL, "False"),
     layout=Field(LAYOUT, "None"),
 )
