@@ -491,6 +491,10 @@ class Function:
         """Call a function of the same module; plain numbers are i64."""
         self.line(f"call void @{symbol}({self._arguments(args)})")
 
+    def call_at(self, address: Value, *args: Operand) -> None:
+        """Call a function of another module, which must be exported there, by its address; plain numbers are i64."""
+        self.line(f"call void {address.ref}({self._arguments(args)})")
+
     def call_for(self, result: Type, symbol: str, *args: Operand) -> Value:
         """Call a function of the same module for what it gives."""
         return self.emit(result, f"call {result} @{symbol}({self._arguments(args)})")
