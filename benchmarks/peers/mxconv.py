@@ -5,6 +5,8 @@ Packed weights are kept, as a model's are, but not in training, nor where each c
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import mxconv
@@ -28,15 +30,20 @@ def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
 def prepare_task(task: ConvProblem, problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
     """The same, for arrays that may lie otherwise in memory."""
     try:
-        plan = planner.make_plan(task)
+        planner.make_plan(task)
     except UnsupportedError as error:
         raise Refusal(str(error)) from error
-
     weight = ConstantWeight(constants["w"]) if "w" in constants and not problem.step else None
+    info: dict[str, Any] = {}
 
     def call(*varying: np.ndarray) -> np.ndarray:
-        arrays = dict(zip(problem.inputs, varying, strict=False))
-        return compute(task, {**arrays, **constants}, make_result(task), weight)
+        arrays = {**dict(zip(problem.inputs, varying, strict=False)), **constants}
+        if info:
+            return compute(task, arrays, make_result(task), weight)
+        with planner.recording() as plans:  # where the first call measures, it may choose another plan than the first
+            result = compute(task, arrays, make_result(task), weight)
+        plan = plans[-1]
+        info.update(algorithm=plan.algorithm, threads=plan.threads, workspace_bytes=plan.workspace_bytes)
+        return result
 
-    info = {"algorithm": plan.algorithm, "threads": plan.threads, "workspace_bytes": plan.workspace_bytes}
     return Prepared(call, info)
