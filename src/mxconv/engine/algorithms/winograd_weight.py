@@ -1,19 +1,22 @@
 """winograd_weight: the weight gradient by F(taps, m) (jit/kernels/winograd_weight.py), a row for each m.
 
-Applies to stride 1, real floats, and kernels of 2 to 7 taps on one or both of the last two axes; leading axes are plain.
+Applies to stride 1, real floats, and kernels of 2 to 7 taps on one or both of the last two axes; leading axes are
+plain.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ... import config
 from ...jit import compiler
 from ...jit.kernels.gemm import Tile
 from ...jit.kernels.winograd_weight import emit_winograd_weight
-from ...jit.kernels.winograd_weight_tiles import ARGS, OTHER, STATE, Spec
+from ...jit.kernels.winograd_weight_tiles import ARGS, STATE, Spec
 from ...jit.numbers import Numbers
 from ...jit.target import Target
 from ..machine import Machine
@@ -23,8 +26,6 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
 
-import numpy as np
-
 MOST_TAPS = 7
 LEAST_CHANNELS = 4
 """Channels of x and of dy in a group, below which most of what is multiplied would be filling."""
@@ -32,7 +33,7 @@ PANEL_BYTES = 600 << 10
 """What the panels of a chunk may take that a thread has for itself: part of an L2 cache."""
 SHARED_PANEL_BYTES = 6 << 20
 """The same for panels that all threads share."""
-PRIVATE_SUMS_BYTES = 2 << 20
+PRIVATE_SUMS_BYTES = 1 << 20
 """Sums up to this size are made in slices, each by one thread; larger ones are shared."""
 CHAIN = (16, 96)
 """Fewest and most tiles in a chunk, unless the image has fewer or a group of them more."""
@@ -72,7 +73,7 @@ class Axis:
 
     def groups(self, m: int) -> int:
         """Groups of `dilation` tiles of m positions."""
-        return -(-(-(-self.out // self.dilation)) // m)
+        return -(-self.out // (self.dilation * m))
 
 
 UNIT = Axis(1, 1, 1, 1, 0, 0, 0, 0)
@@ -212,10 +213,8 @@ def cut(p: ConvProblem, target: Target, m: int, thrift: int = 0) -> Shape:
     taps = (axes[-2].taps, axes[-1].taps)
     spec = Spec(p.dtype, m, taps, tile, is_dilated=axes[-1].dilation > 1, is_shared=False)
     own_m = [transform.r for transform in spec.transforms]
-    tile_groups = (axes[-3].out, *(axis.groups(n) for axis, n in zip(axes[-2:], own_m, strict=True)))
-    shape = Shape(
-        axes, spec, lanes, itemsize, channels, rows, p.batch, p.groups, tile_groups, (1, 1, 1, 1)
-    )
+    tile_groups = (axes[-3].out, axes[-2].groups(own_m[0]), axes[-1].groups(own_m[1]))
+    shape = Shape(axes, spec, lanes, itemsize, channels, rows, p.batch, p.groups, tile_groups, (1, 1, 1, 1))
     most_rows = config.get("block_channels")
     is_shared = shape.all_sums * itemsize > PRIVATE_SUMS_BYTES or (most_rows is not None and rows > most_rows)
     budget = SHARED_PANEL_BYTES if is_shared else PANEL_BYTES
@@ -233,18 +232,7 @@ def cut(p: ConvProblem, target: Target, m: int, thrift: int = 0) -> Shape:
     whole = whole and depth >= tile_groups[0] and all(axis.out == 1 for axis in axes[:-3])
     span = depth + (axes[-3].taps - 1) * axes[-3].dilation
     samples = _evenly(p.batch, tiles // (columns * tile_rows * per_group * span)) if whole else 1
-    return Shape(
-        axes,
-        Spec(p.dtype, m, taps, tile, spec.is_dilated, is_shared),
-        lanes,
-        itemsize,
-        channels,
-        rows,
-        p.batch,
-        p.groups,
-        tile_groups,
-        (samples, depth, tile_rows, columns),
-    )
+    return replace(shape, spec=replace(spec, is_shared=is_shared), chunk=(samples, depth, tile_rows, columns))
 
 
 class WinogradWeight:
@@ -329,7 +317,7 @@ class WinogradWeight:
             (axis.extent, axis.out, axis.taps, axis.pad, axis.dilation, axis.x, axis.y, axis.w)
             for axis in shape.axes[:-3]
         ]
-        tables = np.array(others or [(0,) * len(OTHER)], np.int64)
+        tables = np.array(others, np.int64)
         values = {
             "w_group": shape.rows * p.w_strides[0],
             "w_row": p.w_strides[0],

@@ -13,7 +13,8 @@ Tasks are numbered in the order in which they may run, so one that waits for tho
 sets of panels let threads go on with the next chunk while the last products of this one are made.
 
 The parts before and after: winograd_weight_tiles.py, winograd_weight_sums.py.
-Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.1: dw as F(taps x taps, m x m).
+Source: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.1
+(dw as F(taps x taps, m x m)).
 """
 
 from __future__ import annotations
@@ -54,8 +55,6 @@ class _Bundle(Sums):
         with self.module.function(f"tile_{width}", tiles=I64, x=PTR, y=PTR, sums=PTR, first=I64) as f:
             cells = [[f.variable(self.vector, 0) for _ in range(width)] for _ in range(tile.mr)]
             places = [i * nr + j * lanes for i in range(tile.mr) for j in range(width)]
-            for i in range(tile.mr):
-                f.prefetch(f.offset(f.args["sums"], i * nr, self.vector), level=1)
             with f.loop(0, f.args["tiles"] * lanes, lanes) as at:
                 x = f.offset(f.args["x"], at, self.numbers.computed)
                 y = f.offset(f.args["y"], at * tile.nv, self.numbers.computed)
@@ -69,13 +68,14 @@ class _Bundle(Sums):
     def emit_multiply(self) -> None:
         """Multiply a chunk's panels at one point, for some panels of dy channels, at every tap of the plain axes."""
         lanes, tile, nr = self.lanes, self.tile, self.nr
-        shape = {"panels": PTR, "sums": PTR, "point": I64, "begin": I64, "end": I64, "first": I64}
-        with self.module.function("multiply", args=PTR, state=PTR, **shape) as f:
+        with self.module.function(
+            "multiply", args=PTR, state=PTR, panels=PTR, sums=PTR, point=I64, begin=I64, end=I64, first=I64
+        ) as f:
             args, state, point = (f.args[name] for name in ("args", "state", "point"))
-            names = ("x_point", "y_point", "at_y", "x_pitch", "y_pitch", "y_vectors", "channel_tiles")
-            x_point, y_point, at_y, x_pitch, y_pitch, y_vectors, channel_tiles = ARGS.read(f, args, *names)
-            names = ("point_sums", "tap_sums", "taps_z", "other_taps", "dilation_z")
-            point_sums, tap_sums, taps_z, other_taps, dilation_z = ARGS.read(f, args, *names)
+            x_point, y_point, at_y = ARGS.read(f, args, "x_point", "y_point", "at_y")
+            x_pitch, y_pitch, y_vectors = ARGS.read(f, args, "x_pitch", "y_pitch", "y_vectors")
+            point_sums, tap_sums, channel_tiles = ARGS.read(f, args, "point_sums", "tap_sums", "channel_tiles")
+            taps_z, other_taps, dilation_z = ARGS.read(f, args, "taps_z", "other_taps", "dilation_z")
             samples, span, tiles, length = STATE.read(f, state, "samples", "span", "tiles", "length")
             x = f.offset(f.args["panels"], point * x_point, self.vector)
             y = f.offset(f.args["panels"], at_y + point * y_point, self.vector)
@@ -98,8 +98,7 @@ class _Bundle(Sums):
 
     def emit_begin(self) -> None:
         """Begin the sums of some points (from one to another), with zeros, for some panels, at every tap."""
-        shape = {"sums": PTR, "point": I64, "last": I64, "begin": I64, "end": I64}
-        with self.module.function("begin", args=PTR, **shape) as f:
+        with self.module.function("begin", args=PTR, sums=PTR, point=I64, last=I64, begin=I64, end=I64) as f:
             args, begin, end = f.args["args"], f.args["begin"], f.args["end"]
             names = ("point_sums", "tap_sums", "taps_z", "other_taps", "channel_tiles")
             point_sums, tap_sums, taps_z, other_taps, channel_tiles = ARGS.read(f, args, *names)
@@ -133,9 +132,8 @@ class _Bundle(Sums):
                             left_out.set(left_out.get() | bad)
                     f.store(left_out.get(), flags, group * chunks + chunk)
                     begins = f.cast("zext", chunk.equals(first), I64)
-                    with f.when(left_out.get().equals(0)) as left:
-                        with f.loop(0, self.spec.points) as point:
-                            f.call("multiply", args, state, panels, sums, point, 0, y_panels, begins)
+                    with f.when(left_out.get().equals(0)) as left, f.loop(0, self.spec.points) as point:
+                        f.call("multiply", args, state, panels, sums, point, 0, y_panels, begins)
                     with left, f.when(begins.equals(1)):
                         f.call("begin", args, sums, 0, self.spec.points, 0, y_panels)
 
@@ -185,9 +183,8 @@ class _Bundle(Sums):
                     begin, end = part * y_panels // parts, (part + 1) * y_panels // parts
                     sums = f.offset(all_sums, group * size, self.vector)
                     begins = f.cast("zext", chunk.equals(0), I64)
-                    with f.when(self.is_left_out(f, flags, stage, transforms)) as taken:
-                        with f.when(begins.equals(1)):
-                            f.call("begin", args, sums, point, point + 1, begin, end)
+                    with f.when(self.is_left_out(f, flags, stage, transforms)) as taken, f.when(begins.equals(1)):
+                        f.call("begin", args, sums, point, point + 1, begin, end)
                     with taken:
                         f.call("multiply", args, state, panels, sums, point, begin, end, begins)
                     atomic_update(f, "add", multiplied, one, "release")

@@ -42,9 +42,8 @@ class Sums(Transforms):
                 y, rest = rest % y_vectors, rest // y_vectors
                 tap, group = rest % (taps_z * other_taps), rest // (taps_z * other_taps)
                 f.call("invert_square", args, square, group, tap, y, x)
-                with f.loop(0, chunks) as chunk:
-                    with f.when(self.is_left_out(f, flag, group * chunks + chunk, flags)):
-                        f.call("add_chunk", args, state, group, chunk, tap, y, x)
+                with f.loop(0, chunks) as chunk, f.when(self.is_left_out(f, flag, group * chunks + chunk, flags)):
+                    f.call("add_chunk", args, state, group, chunk, tap, y, x)
                 f.call("store_square", args, state, group, tap, y, x)
 
     def is_left_out(self, f: Function, flags: Value, chunk: Value, count: Value) -> Value:
@@ -89,9 +88,7 @@ class Sums(Transforms):
     def emit_add_chunk(self) -> None:
         """Add the products of a chunk to the square, row by row of dy: each is a chain of its own."""
         lanes, count = self.lanes, self.near_taps
-        with self.module.function(
-            "add_chunk", args=PTR, state=PTR, group=I64, chunk=I64, tap=I64, y=I64, x=I64
-        ) as f:
+        with self.module.function("add_chunk", args=PTR, state=PTR, group=I64, chunk=I64, tap=I64, y=I64, x=I64) as f:
             args, state, group = (f.args[name] for name in ("args", "state", "group"))
             f.call("select_chunk", args, state, f.args["chunk"])
             names = ("first_sample", "samples", "position", "low_z", "count_z", "low_r", "groups_r")
@@ -122,14 +119,16 @@ class Sums(Transforms):
                         f.store(f.zero(self.vector), chain, i, aligned=True)
                     f.call("add_row", args, state, x, y, row, f.args["y"], f.args["x"])
                     with f.loop(0, used, lanes) as i:
-                        total = f.load(self.vector, square, i, aligned=True) + f.load(self.vector, chain, i, aligned=True)
+                        total = f.load(self.vector, square, i, aligned=True) + f.load(
+                            self.vector, chain, i, aligned=True
+                        )
                         f.store(total, square, i, aligned=True)
 
     def emit_add_row(self) -> None:
         """Add the products of a row of dy to the chain, at the taps that x has for it; `x` is its plane's first."""
         lanes, stored = self.lanes, self.numbers.stored
         shape = {"x": PTR, "y": PTR, "row": I64, "vector_y": I64, "vector_x": I64}
-        with self.module.function("add_row", args=PTR, state=PTR, **shape) as f:
+        with self.module.function("add_row", exported=False, args=PTR, state=PTR, **shape) as f:
             args, state = f.args["args"], f.args["state"]
             low, groups = STATE.read(f, state, "low_c", "groups_c")
             names = ("dilation_r", "dilation_c", "pad_r", "pad_c", "in_r", "in_c", "out_c", "rows", "channels")
@@ -170,10 +169,10 @@ class Sums(Transforms):
             at = other + f.args["group"] * w_group + (f.args["tap"] % taps_z) * w_z + x * (w_channel * lanes)
             weight = f.offset(ARGS.pointer(f, args, "w"), at + y * (w_row * lanes), numbers.result)
             pairs = f.smaller(channels - x * lanes, lanes) * self.near_taps
-            places = f.stack(I64, lanes)
+            places, near = f.stack(I64, lanes), f.variable(I64)
             with f.loop(0, pairs, lanes) as first:
-                near = f.variable(I64, 1)
-                for i in range(lanes):
+                near.set(1)
+                with f.loop(0, lanes) as i:
                     pair = first + i
                     tap = pair % self.near_taps
                     place = pair // self.near_taps * w_channel + tap // taps_c * w_r + tap % taps_c * w_c
@@ -183,8 +182,8 @@ class Sums(Transforms):
                 exists = f.lane_numbers(lanes) < f.splat(pairs - first, lanes)
                 here = f.offset(square, first * lanes, self.vector)
                 columns = f.transpose([f.load(self.vector, here, i * lanes, aligned=True) for i in range(lanes)])
-                for i, column in enumerate(columns):
-                    f.store(column, here, i * lanes, aligned=True)
+                for row, column in enumerate(columns):
+                    f.store(column, here, row * lanes, aligned=True)
                 with f.loop(0, f.smaller(rows - y * lanes, lanes)) as i:
                     value = numbers.narrow(f, f.load(self.vector, here, i * lanes, aligned=True))
                     to = f.offset(weight, i * w_row, numbers.result)

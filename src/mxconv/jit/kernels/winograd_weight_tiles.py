@@ -154,9 +154,7 @@ class Transforms:
                 in_y.set(in_y.get() + own * y)
                 in_w.set(in_w.get() + own_tap * w)
                 inside.set(inside.get() & f.cast("zext", at.below(extent), I64))
-            self.put(
-                f, state, other_x=in_x.get(), other_y=in_y.get(), other_w=in_w.get(), other_inside=inside.get()
-            )
+            self.put(f, state, other_x=in_x.get(), other_y=in_y.get(), other_w=in_w.get(), other_inside=inside.get())
 
     def emit_select_chunk(self) -> None:
         """Decode a chunk's number (c fastest, samples last) into the state."""
@@ -165,8 +163,8 @@ class Transforms:
             rest = f.variable(I64, f.args["chunk"])
             tiles = f.variable(I64, 1)
             for axis, transform in zip("rc"[::-1], self.spec.transforms[::-1], strict=True):
-                names = (f"{of}_{axis}" for of in ("size", "blocks", "groups", "dilation"))
-                size, blocks, groups, dilation = ARGS.read(f, args, *names)
+                own_names = (f"{of}_{axis}" for of in ("size", "blocks", "groups", "dilation"))
+                size, blocks, groups, dilation = ARGS.read(f, args, *own_names)
                 first = (rest.get() % blocks) * size
                 rest.set(rest.get() // blocks)
                 own = f.smaller(size, groups - first)
@@ -192,7 +190,7 @@ class Transforms:
         extents = ("rows", "columns", "low_r", "low_c", "extent_r", "extent_c")
         strides = ("stride_r", "stride_c", "stride", "channels", "pitch")
         shape = dict.fromkeys((*extents, *strides), I64)
-        with self.module.function("stage", source=PTR, to=PTR, **shape) as f:
+        with self.module.function("stage", exported=False, source=PTR, to=PTR, **shape) as f:
             a = f.args
             lanes, stored = self.lanes, self.numbers.stored
             worst = f.variable(self.bits, 0)
@@ -252,6 +250,8 @@ class Transforms:
         rows = [f.variable(stored.of(lanes)) for _ in range(lanes)]
         first = f.offset(source, at, stored)
         places = [f.offset(first, a["stride"] * i, stored) for i in range(lanes)]
+        for place in places:  # of the next channels, while these are transposed; they need not exist
+            f.prefetch(f.offset(place, a["stride"] * lanes, stored))
         with f.when(a["channels"] >= lanes) as part:
             for row, place in zip(rows, places, strict=True):
                 row.set(f.masked_load(row.type, place, mask))
@@ -267,7 +267,7 @@ class Transforms:
         `source` is the plane's first element of the vector's first channel; with inside = 0 the plane is all zeros.
         """
         shape = {"source": PTR, "to": PTR, "channels": I64, "inside": I64}
-        with self.module.function(f"transform_{array}_plane", args=PTR, state=PTR, **shape) as f:
+        with self.module.function(f"transform_{array}_plane", exported=False, args=PTR, state=PTR, **shape) as f:
             args, state = f.args["args"], f.args["state"]
             lanes, computed = self.lanes, self.numbers.computed
             staged, block = (self.section(f, args, state, name) for name in ("at_staged", "at_block"))
