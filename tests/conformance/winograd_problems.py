@@ -1,0 +1,83 @@
+"""Random cases for Winograd by number: kernels of 2 to 7 taps, in every direction but the weight's gradient."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import fields
+
+from mxconv import geometry
+from mxconv.engine.problem import ConvProblem, contiguous_strides
+
+from .random_problems import EPILOGUES, Case, strides_of
+
+DTYPES = ("float32", "float32", "float32", "float64", "float16", "bfloat16")
+KERNELS = ((3, 3), (3, 3), (2, 2), (3, 2), (2, 3), (4, 4), (3, 1), (1, 3), (1, 7), (7, 1), (1, 4), (5, 1))
+MAX_ELEMENTS = 40_000
+MAX_PRODUCTS = 2_000_000
+
+
+def make_case(number: int) -> Case:
+    """The case of that number, the same on every machine."""
+    rng = random.Random(number)
+    while True:
+        problem = _problem(rng)
+        shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
+        if 0 < problem.products <= MAX_PRODUCTS and max(map(math.prod, shapes)) <= MAX_ELEMENTS:
+            break
+    knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
+    if rng.random() < 0.6:
+        knobs["block_pixels"] = rng.choice((1, 4, 8, 16))
+        knobs["block_channels"] = rng.choice((1, 16, 32))
+        knobs["block_reduction"] = rng.choice((1, 16, 64))
+    data = rng.choices(("normal", "integers", "holes"), (60, 20, 20))[0]
+    quirk = "unaligned" if rng.random() < 0.05 else "none"
+    return Case(problem, seed=number, data=data, quirk=quirk, knobs=knobs)
+
+
+def _problem(rng: random.Random) -> ConvProblem:
+    direction = rng.choice(("forward", "backward_data"))
+    rank = rng.choices((1, 2, 3, 4, 5), (15, 55, 20, 6, 4))[0]
+    groups = rng.choice((1, 1, 1, 2, 3))
+    channels = [rng.choice((1, 3, 4, 8, 15, 16, 17, 32, 40)) for _ in range(2)]
+    kernel = list(rng.choice(KERNELS))
+    if rank == 1:
+        kernel = [rng.choice((2, 3, 4, 5, 7))]
+    kernel = [rng.choice((1, 2, 3)) for _ in range(rank - 2)] + kernel
+    axes = []
+    for a, k in enumerate(kernel):
+        s = rng.choice((1, 1, 1, 2, 2, 3) if direction == "backward_data" else (1, 1, 1, 1, 2, 3))
+        if s > 1 and direction == "backward_data" and a >= rank - 2:
+            k = min(7, k * s - rng.randrange(s))
+        d = rng.choice((1, 1, 1, 2, 3))
+        reach = geometry.dilated_kernel(k, d) - 1
+        lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.7 else 0 for _ in range(2))
+        if rng.random() < 0.1:
+            lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1)))
+        wanted = rng.choice((1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 33)) if a >= rank - 2 else rng.randint(1, 5)
+        low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)
+        axes.append((k, s, d, lo, hi, max(1, rng.randint(low, high))))
+    kernel, stride, dilation, pad_lo, pad_hi, size = zip(*axes, strict=True)
+    epilogue = rng.choice(((), ("bias",), ("bias",), *EPILOGUES))
+    plain = ConvProblem.create(
+        direction,
+        rng.choice(DTYPES),
+        batch=rng.choice((1, 1, 2, 3, 5)),
+        groups=groups,
+        in_channels=groups * channels[0],
+        out_channels=groups * channels[1],
+        in_spatial=size,
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        pad_lo=pad_lo,
+        pad_hi=pad_hi,
+        epilogue=epilogue,
+    )
+    strides = {
+        f"{name}_strides": contiguous_strides(plain.shape_of(name))
+        if rng.random() < 0.4
+        else strides_of(rng, plain.shape_of(name), name == plain.output)
+        for name in "xwy"
+    }
+    return ConvProblem(**{**{f.name: getattr(plain, f.name) for f in fields(plain)}, **strides})
