@@ -1,8 +1,9 @@
 """Looking for the algorithm of one problem: who applies and is admitted, what each will cost, and who fits.
 
-Of the plain algorithms the first that applies is the candidate, since what they refuse says where each is best; those
-that change the arithmetic go before it where their estimate is smaller. Estimates are made for the same number of
-threads, whatever a call has, so that the bits of a result do not depend on its threads.
+Of the plain algorithms the first that applies is the candidate, unless another one's estimate is clearly smaller: what
+they refuse says where each is best. Those that change the arithmetic go before it where their estimate is smaller.
+Estimates are made for the same number of threads, whatever a call has, so that the bits of a result do not depend on
+its threads.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ MOST_THRIFT = 8
 """How often blocks may be halved to fit in a workspace."""
 HALVED = 0.25
 """What an estimate grows by, relatively, each time that blocks are halved."""
+CLOSE = 1.3
+"""Estimates of plain algorithms that differ by less are equal: what they refuse is the better judge then."""
+SHORT = 50e-6
+"""Seconds below which they are equal as well: there what nobody estimates counts."""
 ESTIMATED_THREADS = 2
 """Threads that estimates are made for."""
 
@@ -114,16 +119,16 @@ class Search:
     # ---- choosing
 
     def rank(self, found: Sequence[Consideration]) -> list[Consideration]:
-        """Those that accept, the best first: by estimate, but plain ones in the table's order."""
+        """Those that accept, the best first: by estimate, but plain ones that are close in the table's order."""
         accepted = [one for one in found if one.verdict.accepted]
-        first = next((one.estimate for one in accepted if one.algorithm.is_plain), float("inf"))
-
-        def place(one: Consideration) -> tuple[int, float]:
-            if one.algorithm.is_plain:
-                return 1, 0.0
-            return (0 if one.estimate < first else 2), one.estimate
-
-        return sorted(accepted, key=place)
+        plain = [one for one in accepted if one.algorithm.is_plain]
+        others = [one for one in accepted if not one.algorithm.is_plain]
+        best = max(SHORT, min((one.estimate for one in plain), default=0.0))
+        plain.sort(key=lambda one: one.estimate > CLOSE * best)
+        first = plain[0].estimate if plain else float("inf")
+        others.sort(key=lambda one: one.estimate)
+        faster = [one for one in others if one.estimate < first]
+        return [*faster, *plain, *others[len(faster) :]]
 
     def choose(self, ranked: Sequence[Consideration]) -> Choice:
         """The first that fits, with its plan; one that must make its blocks smaller may fall behind the next one."""

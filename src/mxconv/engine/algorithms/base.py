@@ -30,11 +30,6 @@ class Plain:
     def error(self, problem: ConvProblem) -> float:
         return 3e-6 if problem.storage.kind == "float" else 0.0
 
-    def estimate(
-        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
-    ) -> float:
-        return machine.dispatch + problem.flops / (0.8 * machine.flops * threads)
-
 
 class Algorithm(Protocol):
     """A way to compute some problems. Stateless; one file and one row in the table."""

@@ -20,6 +20,7 @@ from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
+from ..machine import Machine
 from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
@@ -40,6 +41,7 @@ from .correlation import (
     staged_state,
     with_row_axis,
 )
+from .costs import ACROSS_ROWS, BUSY, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -67,6 +69,8 @@ LEAST_FILLED = 0.95
 """Share of the lanes that an image's pixels fill, from which on implicit_gemm wastes little."""
 MANY_PRODUCTS = 2048
 """Products in a sum, from which on tiles of 16 registers read the staged copy too often."""
+STORING, WEIGHTS = 40.0, 0.5
+"""Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
 
 
 def choose_tile(target: Target, lanes: int, rows: int, pixels: int) -> Tile:
@@ -181,6 +185,25 @@ class ChannelLanes(Plain):
         if staged > MOST_STAGED_BYTES and not in_place:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        roles, numbers = with_row_axis(roles_of(problem)), Numbers.of(problem.dtype)
+        size = numbers.computed.itemsize
+        lanes = target.lanes(size)
+        tile = choose_tile(target, lanes, roles.rows, roles.pixels)
+        samples = problem.batch * problem.groups
+        cut = choose_cut(roles, numbers, tile, lanes, threads, samples, 0)
+        boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
+        vectors, pixels = -(-roles.rows // (tile.nv * lanes)) * tile.nv, math.prod(cut.block)
+        products = roles.channels * roles.all_taps / roles.phases
+        work = boxes * (BUSY * -(-pixels // tile.mr) * tile.mr * vectors * products + STORING * pixels * vectors)
+        seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
+        seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
+        if packs_weight:
+            seconds += packing_seconds(problem, machine, threads, ACROSS_ROWS)
+        return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, with_row_axis(roles_of(problem))

@@ -20,6 +20,7 @@ from ...jit.kernels.direct import ARGS, LANE_PHASE, RowTile, Spec, emit_direct
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
+from ..machine import Machine
 from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
@@ -40,6 +41,7 @@ from .correlation import (
     staged_state,
     with_row_axis,
 )
+from .costs import ACROSS_ROWS, ALONG_ROWS, BUSY, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -61,6 +63,10 @@ MOST_STAGED_BYTES = 8 << 20
 """What the staged copy of the smallest box may take: far strides and dilations are left to implicit_gemm."""
 LANE_BLOCK = 1024
 """Most grid positions of a box on the lane axis."""
+STAGING, STAGING_ROWS, STORING = 9.0, 9.0, 6.0
+"""Estimate: to stage a vector and a row, and half of storing a vector, as multiply-adds of a vector."""
+ROW_TILE, SINGLE_ROW = (1.35, 9.5, 200.0), (3.2, 0.0, 1600.0)
+"""Estimate, of a row tile and of a plain tile with a single row: slowness, storing, and what each box costs."""
 
 
 def tile_for(target: Target, rows: int) -> Tile:
@@ -201,6 +207,32 @@ class Direct(Plain):
         if staged > MOST_STAGED_BYTES:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        roles, numbers = with_row_axis(roles_of(problem)), Numbers.of(problem.dtype)
+        lanes = target.lanes(numbers.computed.itemsize)
+        tile = tile_for(target, roles.rows)
+        samples = problem.batch * problem.groups
+        cut = choose_cut(roles, numbers, lanes, tile.nv, threads, samples, 0)
+        boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
+        copies = boxes / interleave_of(roles) * roles.channels
+        products = roles.channels * roles.all_taps / roles.phases
+        rows, vectors = -(-roles.rows // tile.mr) * tile.mr, cut.runs * (cut.vectors + 0.5 * (cut.vectors % tile.nv))
+        busy, storing, starting = BUSY, STORING, 0.0
+        if choose_row_tile(roles, target, lanes, cut.block) is not None:
+            vectors = cut.runs * cut.block[-2] * -(-cut.block[-1] // lanes)
+            busy, storing, starting = ROW_TILE
+        elif roles.rows == 1:
+            busy, storing, starting = SINGLE_ROW
+        work = boxes * (busy * vectors * rows * products + 2 * storing * vectors * roles.rows + starting)
+        work += copies * (STAGING * cut.box.staged / lanes + STAGING_ROWS * cut.box.rows)
+        seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
+        if packs_weight:
+            slowness = ALONG_ROWS if problem.direction == "forward" else ACROSS_ROWS
+            seconds += packing_seconds(problem, machine, threads, slowness)
+        return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, with_row_axis(roles_of(problem))

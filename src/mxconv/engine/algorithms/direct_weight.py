@@ -19,12 +19,14 @@ from ...jit.kernels.direct_weight import ARGS, Spec, emit_direct_weight
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
+from ..machine import Machine
 from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict
 from .correlation import Roles, common_values, make_tables, measure_box, roles_of, staged_state, with_row_axis
+from .costs import traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -42,6 +44,9 @@ MOST_STAGED_BYTES = 64 << 20
 """What the staged copy of the smallest box may take: far strides and dilations are left to scratch_free."""
 PARTIAL_BYTES = 64 << 20
 """What the sums of all slices may take together; there is always one slice."""
+TILE, TRANSPOSING, ADDING, TWICE = 1.2, 2.0, 4.0, 2.0
+"""Estimate: slowness of the tile, transposing a vector of dy as multiply-adds; adding the slices' sums, and reading x
+and dy, relative to copying them."""
 
 
 def tile_for(target: Target, lanes: int, rows: int) -> Tile:
@@ -110,6 +115,23 @@ class DirectWeight(Plain):
         if staged > MOST_STAGED_BYTES:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        roles = with_row_axis(_fewer_rows(roles_of(problem)))
+        size = Numbers.of(problem.dtype).computed.itemsize
+        lanes = target.lanes(size)
+        tile = tile_for(target, lanes, roles.rows)
+        block = box_of(roles, CHAIN)
+        boxes = problem.batch * math.prod(-(-n // b) for n, b in zip(roles.grid, block, strict=True))
+        pairs = -(-roles.channels * roles.most_taps // tile.mr) * tile.mr
+        vectors = -(-roles.rows // (tile.nv * lanes)) * tile.nv
+        slices = max(1, min(SLICES, boxes, max(2, boxes * math.prod(block) // SLICE_PIXELS)))
+        work = problem.groups * boxes * math.prod(block) * vectors * (TILE * pairs + TRANSPOSING)
+        sums = ADDING * slices * problem.groups * pairs * vectors * lanes * size
+        seconds = vector_seconds(work, lanes, machine) / threads + sums / (machine.cache_bytes * threads)
+        return 2 * machine.dispatch + seconds + TWICE * traffic_seconds(problem, machine, threads)
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, with_row_axis(_fewer_rows(roles_of(problem)))

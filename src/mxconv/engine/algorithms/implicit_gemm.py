@@ -16,12 +16,14 @@ from ...jit.kernels.gemm import Tile, choose_tile
 from ...jit.kernels.implicit_gemm import ARGS, FLAGS, SEGMENT_ROW, SEGMENTS, STATE, Spec, emit_implicit_gemm
 from ...jit.numbers import Numbers
 from ...jit.target import Target
+from ..machine import Machine
 from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict
 from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, roles_of
+from .costs import ACROSS_ROWS, ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -35,6 +37,9 @@ BLOCKS = ((PANELS, ROWS), (1, ROWS), (1, ROWS // 2), (1, ROWS // 4))
 """Panels and channels of a block that are considered."""
 PACKING = 4
 """Cycles to pack one vector of one product; multiplying it takes half a cycle for each result channel of the block."""
+PACKING_TIME, STARTING, WEIGHTS = 24.0, 3600.0, 2.0
+"""Estimate: packing a vector and starting a block, as multiply-adds, and reading the weight once a block, relative to
+copying it."""
 
 
 def choose_blocks(
@@ -108,6 +113,30 @@ class ImplicitGemm(Plain):
         if problem.direction == "backward_weight":
             return Verdict(False, "direction backward_weight, needs forward or backward_data")
         return ACCEPTED
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        roles, numbers = roles_of(problem), Numbers.of(problem.dtype)
+        size = numbers.computed.itemsize
+        lanes = target.lanes(size)
+        samples, parts = problem.batch * problem.groups, numbers.parts
+        tile = choose_tile(target, numbers, min(roles.rows, ROWS), None)
+        panels, row_groups = choose_blocks(roles, tile, lanes, threads, samples, 0, None, None)
+        rows = -(-roles.rows // tile.mr) * tile.mr
+        row_blocks = -(-rows // (row_groups * tile.mr))
+        vectors = samples * roles.phases * -(-roles.pixels // lanes)
+        blocks = -(-vectors // (panels * tile.nv))
+        products = roles.channels * roles.all_taps / max(1, roles.phases)
+        is_packed = _in_place_offset(roles) is None or numbers.stored != numbers.computed or parts > 1
+        work = products * vectors * (rows * parts**2 + is_packed * PACKING_TIME * row_blocks * parts)
+        work += STARTING * blocks * row_blocks
+        seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
+        seconds += WEIGHTS * blocks * rows * products * size * parts / (machine.cache_bytes * threads)
+        if packs_weight:
+            slowness = ALONG_ROWS if problem.direction == "forward" else ACROSS_ROWS
+            seconds += packing_seconds(problem, machine, threads, slowness)
+        return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, roles_of(problem)

@@ -20,6 +20,7 @@ from ...jit.kernels.gemm import Tile
 from ...jit.kernels.in_place import near_distance
 from ...jit.numbers import Numbers
 from ...jit.target import Target
+from ..machine import Machine
 from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
@@ -38,6 +39,8 @@ ALIAS_BYTES, ALIAS_ROWS = 4096, 12
 """Weight rows so far apart share one set of an L1 cache, which has room for this many."""
 GATHER = 16
 """What a gathered vector costs, in loads."""
+SLOWNESS = 12.0
+"""Estimate: time relative to the multiply-adds' peak, in the middle between what lies well and what does not."""
 
 
 def pixel_tiles(target: Target, parts: int) -> tuple[Tile, ...]:
@@ -161,6 +164,11 @@ class ScratchFree(Plain):
         if problem.rank > kernel.MOST_RANK:
             return Verdict(False, f"{problem.rank} spatial axes, needs at most {kernel.MOST_RANK}")
         return ACCEPTED
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        return machine.dispatch + SLOWNESS * problem.flops / (machine.flops * threads)
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         numbers = Numbers.of(problem.dtype)
