@@ -154,6 +154,12 @@ FAULTS: dict[str, Fault] = {
     "step of the lanes of the destination": Fault(
         "roles.dst_strides[-1] * roles.axes[-1].dst_step // step", "roles.dst_strides[-1] // step"
     ),
+    "row: channels that do not exist are stored": Fault(
+        "whole = (at + width * lanes <= columns) & (rows >= tile.mr)", "whole = at + width * lanes <= columns"
+    ),
+    "row block: the first again": Fault(
+        "state, sample, group, row_block * block_row_groups)", "state, sample, group, 0 * block_row_groups)"
+    ),
     # the weight gradient
     "slices: only the first begins its sums": Fault(
         'f.cast("zext", box.equals(first), I64)', 'f.cast("zext", box.equals(0), I64)'

@@ -74,7 +74,7 @@ def make_case(number: int) -> Case:
     if direction == "backward_weight" and DTYPES[dtype].kind == "complex":
         dtype = "float32"  # only scratch_free computes it: see test_scratch_free.py
     is_edge = rng.random() < 0.04
-    kind = rng.choices(("any", "pointwise", "depthwise", "wide"), (55, 14, 14, 17))[0]
+    kind = rng.choices(("any", "pointwise", "depthwise", "wide", "row"), (39, 14, 14, 17, 16))[0]
     least, most = (0, 1000) if is_edge else rng.choices(PRODUCTS, (3, 15, 47, 35))[0]
     if kind == "wide":
         is_edge, (least, most) = False, WIDE_PRODUCTS
@@ -117,7 +117,10 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
             pixels = (1, 16, 48, 10_000)
         knobs["block_pixels"] = rng.choice(pixels)
         knobs["block_channels"] = rng.randint(1, max(1, rows // 2))
-        knobs["block_reduction"] = rng.randint(1, max(1, channels * math.prod(p.kernel) // 2))
+        products = channels * math.prod(p.kernel)
+        knobs["block_reduction"] = (
+            10_000 if rng.random() < (0.8 if p.rank == 1 else 0.4) else rng.randint(1, max(1, products // 2))
+        )
     return knobs
 
 
@@ -162,7 +165,7 @@ def _axis(rng: random.Random, direction: Direction, kind: str, axis: int, rank: 
     if kind == "wide":
         wanted = rng.randint(2, 20)
     elif axis == rank - 1:
-        wanted = _around(rng, 6 if rank == 1 else 4)
+        wanted = _around(rng, 6 if rank == 1 else 4) + (80 if kind == "row" else 0)
     else:
         wanted = rng.randint(1, 12 if kind == "depthwise" else 6)
     if direction != "backward_data" or axis < rank - 1:  # the extent of y is wanted, else that of x
@@ -182,6 +185,8 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
         groups = 1 if rng.random() < 0.65 else rng.choice((2, 3, 4))
         group_in = _around(rng) if rng.random() < 0.3 else rng.choice(FEW)
         group_out = _around(rng) if rng.random() < 0.55 else rng.choice(FEW)
+    if kind == "row":  # one long row, short sums
+        rank, group_in = 1, rng.choice((1, 2, 3, 8))
     if kind == "wide":  # whole vectors of result channels, and long sums
         groups = rng.choice((1, 1, 2))
         group_in, group_out = rng.choice((64, 100, 128, 200)), rng.choice((32, 45, 48, 48, 64))
@@ -217,7 +222,9 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
         pad_hi=pad_hi,
         epilogue=_epilogue(rng, direction, dtype),
     )
-    strides = {f"{name}_strides": _strides(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
+    strides = {f"{name}_strides": strides_of(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
+    if kind == "row":
+        strides[f"{plain.output}_strides"] = contiguous_strides(plain.shape_of(plain.output))
     return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
 
 
@@ -230,7 +237,7 @@ def _epilogue(rng: random.Random, direction: Direction, dtype: str) -> tuple[str
     return rng.choice(COMPLEX_EPILOGUES if DTYPES[dtype].kind == "complex" else EPILOGUES)
 
 
-def _strides(rng: random.Random, shape: Sequence[int], is_output: bool) -> Ints:
+def strides_of(rng: random.Random, shape: Sequence[int], is_output: bool) -> Ints:
     """Element strides: contiguous, channels last, any order, padded, reversed, or broadcast (inputs only)."""
     kind = rng.random()
     axes = list(range(len(shape)))

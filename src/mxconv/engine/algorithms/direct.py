@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ... import config
 from ...jit import compiler
@@ -57,6 +57,8 @@ INTERLEAVED = (2, 4, 8)
 """Strides of a deconvolution whose phases are stored interleaved."""
 STAGED_BYTES = 512 << 10
 """What the staged copy of a box may take: half of a common L2 cache."""
+ROW_BLOCKS = (1, 2, 3, 4, 6, 8)
+"""Blocks of result channels that are considered, where boxes are fewer than threads would like."""
 SUMS_BYTES = 512 << 10
 """What the sums of a run may take, before they are stored."""
 MOST_STAGED_BYTES = 8 << 20
@@ -67,6 +69,10 @@ STAGING, STAGING_ROWS, STORING = 9.0, 9.0, 6.0
 """Estimate: to stage a vector and a row, and half of storing a vector, as multiply-adds of a vector."""
 ROW_TILE, SINGLE_ROW = (1.35, 9.5, 200.0), (3.2, 0.0, 1600.0)
 """Estimate, of a row tile and of a plain tile with a single row: slowness, storing, and what each box costs."""
+LATENCY = 4
+"""Cycles from a multiply-add to the next on the same sum."""
+DETOUR = 4.0
+"""What sums cost that stand in scratch before they are stored, as products of that vector."""
 
 
 def tile_for(target: Target, rows: int) -> Tile:
@@ -119,15 +125,37 @@ def joined_axes(roles: Roles) -> tuple[int, ...]:
     return (len(roles.axes) - 1,) if interleave_of(roles) > 1 else ()
 
 
+def cycles(tile: Tile, vectors: int) -> float:
+    """Cycles of one product for so many neighbouring vectors of a tile's rows: narrow tiles wait for their sums."""
+    total = 0.0
+    for width in tile.widths:
+        count, vectors = divmod(vectors, width)
+        total += count * max(tile.mr * width / 2, (tile.mr + width) / 2, LATENCY)
+    return total
+
+
+def goes_by_row(roles: Roles, target: Target, tile: Tile, chain: int, lanes: int) -> bool:
+    """Whether each grid row is summed by itself and finished in registers: sums are a single chain, results lie side by
+    side, and lanes at the end of a row that stand idle cost less than halo columns and a detour through scratch."""
+    lane, products = roles.axes[-1], roles.channels * roles.most_taps
+    if products > chain or roles.dst_strides[-1] * lane.dst_step != 1:
+        return False
+    if choose_row_tile(roles, target, lanes, roles.grid) is not None:
+        return False
+    by_row = cycles(tile, -(-lane.positions // lanes)) * products
+    return by_row <= (lane.positions + halo(roles) / lane.src_step) / lanes * tile.mr / 2 * (products + DETOUR)
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How the grid is cut into boxes, and what the largest box needs."""
+    """How the grid is cut into boxes and the result channels into blocks, and what the largest box needs."""
 
     block: Ints
     box: Box
     runs: int
     vectors: int
     """Vectors of virtual pixels in a run."""
+    row_blocks: int = 1
 
 
 def cut_into(roles: Roles, block: Ints, lanes: int) -> Cut:
@@ -137,34 +165,42 @@ def cut_into(roles: Roles, block: Ints, lanes: int) -> Cut:
     return Cut(block, box, math.prod(block[:-2]), vectors)
 
 
-def choose_cut(roles: Roles, numbers: Numbers, lanes: int, nv: int, threads: int, samples: int, thrift: int) -> Cut:
+def choose_cut(
+    roles: Roles, numbers: Numbers, lanes: int, tile: Tile, threads: int, samples: int, thrift: int, by_row: bool
+) -> Cut:
     """The cut with the least estimated work: staging, tiles (halo columns included) and idle threads."""
-    most = roles.grid
+    most, nv = roles.grid, tile.nv
     limit = config.get("block_pixels")
     staged_bytes, sums_bytes = STAGED_BYTES >> thrift, SUMS_BYTES >> thrift
     size = numbers.computed.itemsize * max(1, roles.channels)
-    pixel_sums = numbers.computed.itemsize * max(1, roles.rows) * interleave_of(roles)
+    pixel_sums = 0 if by_row else numbers.computed.itemsize * max(1, roles.rows) * interleave_of(roles)
     # Lanes come in whole tiles, as many as the sums of one row leave room for.
-    lane_block = min(max(1, LANE_BLOCK >> thrift), max(1, sums_bytes // (pixel_sums * nv * lanes)) * nv * lanes)
+    lane_block = min(max(1, LANE_BLOCK >> thrift), max(1, sums_bytes // max(1, pixel_sums * nv * lanes)) * nv * lanes)
     lane = min(most[-1], lane_block, limit or lane_block)
     # A box has several positions on the row axis and perhaps on the one before it; one on any axis further out.
     planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]
     best: tuple[float, Cut] | None = None
     # By vector and source channel: its products, and a share of storing each result channel's sums.
-    tap_work = roles.rows * (roles.most_taps / 2 + 3 / max(1, roles.channels))
+    tap_work = roles.most_taps / 2 + (1 if by_row else 3) / max(1, roles.channels)
+    row_groups = -(-roles.rows // tile.mr)
     for plane, row in itertools.product(planes, halves(most[-2], limit)):
         sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
         cut = cut_into(roles, (*sizes, lane), lanes)
         is_large = cut.box.staged * size > staged_bytes or cut.vectors * lanes * pixel_sums > sums_bytes
         if is_large and any(n > 1 for n in sizes):
             continue
-        tasks = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
+        boxes = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
+        runs, vectors = cut.runs, cut.vectors
+        if by_row:
+            runs, vectors = runs * cut.block[-2], -(-cut.block[-1] // lanes)
         # A tile that is narrower than the others loads more for each product.
-        vectors = cut.vectors + 0.5 * (cut.vectors % nv)
-        work = 2.5 * cut.box.staged / lanes + cut.runs * vectors * tap_work + 100
-        cost = work * -(-tasks // threads)
-        if best is None or cost < best[0]:
-            best = cost, cut
+        vectors += 0.5 * (vectors % nv)
+        for row_blocks in (n for n in ROW_BLOCKS if n <= max(1, row_groups)):
+            rows = -(-row_groups // row_blocks) * tile.mr
+            work = 2.5 * cut.box.staged / lanes + runs * vectors * tap_work * rows + 100
+            cost = work * -(-boxes * row_blocks // threads)
+            if best is None or cost < best[0]:
+                best = cost, replace(cut, row_blocks=row_blocks)
     assert best is not None
     return best[1]
 
@@ -215,15 +251,19 @@ class Direct(Plain):
         lanes = target.lanes(numbers.computed.itemsize)
         tile = tile_for(target, roles.rows)
         samples = problem.batch * problem.groups
-        cut = choose_cut(roles, numbers, lanes, tile.nv, threads, samples, 0)
+        by_row = goes_by_row(roles, target, tile, CHAIN, lanes)
+        cut = choose_cut(roles, numbers, lanes, tile, threads, samples, 0, by_row)
         boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
-        copies = boxes / interleave_of(roles) * roles.channels
+        copies = boxes / interleave_of(roles) * roles.channels * cut.row_blocks
         products = roles.channels * roles.all_taps / roles.phases
         rows, vectors = -(-roles.rows // tile.mr) * tile.mr, cut.runs * (cut.vectors + 0.5 * (cut.vectors % tile.nv))
         busy, storing, starting = BUSY, STORING, 0.0
         if choose_row_tile(roles, target, lanes, cut.block) is not None:
             vectors = cut.runs * cut.block[-2] * -(-cut.block[-1] // lanes)
             busy, storing, starting = ROW_TILE
+        elif by_row:
+            vectors = cut.runs * cut.block[-2] * cycles(tile, -(-cut.block[-1] // lanes)) / (tile.mr / 2)
+            storing = STORING / 3
         elif roles.rows == 1:
             busy, storing, starting = SINGLE_ROW
         work = boxes * (busy * vectors * rows * products + 2 * storing * vectors * roles.rows + starting)
@@ -242,17 +282,20 @@ class Direct(Plain):
         tile = tile_for(target, min(roles.rows, config.get("block_channels") or roles.rows))
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         step = interleave_of(roles)
-        cut = choose_cut(roles, numbers, lanes, tile.nv, threads, p.batch * p.groups, thrift)
+        by_row = goes_by_row(roles, target, tile, chain, lanes)
+        cut = choose_cut(roles, numbers, lanes, tile, threads, p.batch * p.groups, thrift, by_row)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         others = p.batch * (roles.phases // step) * blocks
         group_block = max(1, min(64, p.groups, p.groups * others // (6 * threads)))
         group_blocks = -(-p.groups // group_block)
-        run_tasks = others * group_blocks
-        threads = max(1, min(threads, run_tasks))
         row_groups = -(-roles.rows // tile.mr)
+        block_row_groups = max(1, -(-row_groups // cut.row_blocks))
+        row_blocks = max(1, -(-row_groups // block_row_groups))
+        run_tasks = others * group_blocks * row_blocks
+        threads = max(1, min(threads, run_tasks))
         row_tile = choose_row_tile(roles, target, lanes, cut.block)
         overhang = (tile.nv + 1) * lanes
-        sums = row_groups * tile.mr * cut.vectors * lanes + lanes
+        sums = 0 if by_row else block_row_groups * tile.mr * cut.vectors * lanes + lanes
         if row_tile is not None:
             tile, shape = row_tile
             tile_rows = round_up(cut.block[-2], shape.grid_rows)
@@ -283,6 +326,8 @@ class Direct(Plain):
             "tile_chain": chain,
             "group_block": group_block,
             "group_blocks": group_blocks,
+            "row_blocks": row_blocks,
+            "block_row_groups": block_row_groups,
             "blocks": blocks,
             "run_tasks": run_tasks,
             "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step // step,
@@ -293,7 +338,8 @@ class Direct(Plain):
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile, row_tile and row_tile[1], step, compiled_words(p)), target)
+        spec = Spec(p.dtype, tile, row_tile and row_tile[1], step, compiled_words(p), by_row)
+        module = _kernels(spec, target)
         return Plan(
             problem=p,
             algorithm=self.name,

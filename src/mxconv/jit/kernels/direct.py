@@ -24,7 +24,7 @@ from .staging import RUN_LIST, Staging
 
 ARGS = (
     "group_block", "group_blocks", "blocks", "dst_lane", "at_c", "c_row", "c_phase", "tile_chain", "at_lane_phases",
-    "offsets_row",
+    "offsets_row", "row_blocks", "block_row_groups",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
@@ -54,11 +54,14 @@ class Spec:
     """Phases of the lane axis (a power of 2) that a task computes together, to store whole rows of the result."""
     epilogue: tuple[str, ...] = ()
     """What else is done to the sums than adding a bias (see epilogue.py)."""
+    by_row: bool = False
+    """For sums of a single chain whose results lie side by side: tiles of one grid row, finished in registers."""
 
     @property
     def name(self) -> str:
         rows = f"_{self.row_tile.grid_rows}rows_{'_'.join(map(str, self.row_tile.taps))}taps" if self.row_tile else ""
         phases = f"_{self.interleave}phases" if self.interleave > 1 else ""
+        rows += "_1row" if self.by_row else ""
         return "_".join((f"direct_{self.dtype}_{self.tile.mr}x{self.tile.nv}{rows}{phases}", *self.epilogue))
 
 
@@ -71,32 +74,79 @@ class _Bundle(Staging):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=2)
         self.row_tile, self.interleave, self.epilogue = spec.row_tile, spec.interleave, spec.epilogue
+        self.by_row = spec.by_row
         if spec.row_tile:
             for taps in sorted(set(spec.row_tile.taps)):
                 self.emit_row_tile(spec.row_tile.grid_rows, taps)
+        elif spec.by_row:
+            self.emit_finish_row()
         else:
             for width in self.tile.widths:
                 self.emit_tile(width)
-        self.emit_store_rows()
+        if not spec.by_row:
+            self.emit_store_rows()
         self.emit_run()
 
     def emit_tile(self, width: int) -> None:
         """c[i][pixel] (+)= sum over k of a[k][i] * staged[offsets[k] + pixel], `width` vectors of pixels: one chain."""
-        numbers, lanes, tile = self.numbers, self.lanes, self.tile
+        lanes, tile = self.lanes, self.tile
         with self.module.function(
             f"tile_{width}", k=I64, a=PTR, offsets=PTR, staged=PTR, c=PTR, c_row=I64, first=I64
         ) as f:
-            cells = [[f.variable(self.vector, 0) for _ in range(width)] for _ in range(tile.mr)]
-            with f.loop(0, f.args["k"]) as k:
-                row = f.offset(f.args["staged"], f.load(I64, f.args["offsets"], k), numbers.computed)
-                weights = f.offset(f.args["a"], k * tile.mr, numbers.computed)
-                columns = [f.load(self.vector, row, j * lanes) for j in range(width)]
-                for i in range(tile.mr):
-                    weight = f.splat(f.load(numbers.computed, weights, i), lanes)
-                    for j in range(width):
-                        accumulate([cells[i][j]], [weight], [columns[j]])
+            sums = self.sum_products(f, f.args["staged"], width)
             places = [f.args["c_row"] * i + j * lanes for i in range(tile.mr) for j in range(width)]
-            put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
+            put_or_add(f, f.args["first"], f.args["c"], places, [total for row in sums for total in row])
+
+    def sum_products(self, f: Function, staged: Value, width: int) -> list[list[Value]]:
+        """The sums of a tile over k products of a function's arguments a and offsets, by row and vector."""
+        numbers, lanes, mr = self.numbers, self.lanes, self.tile.mr
+        cells = [[f.variable(self.vector) for _ in range(width)] for _ in range(mr)]
+        for cell in itertools.chain.from_iterable(cells):
+            cell.set(0)
+        with f.loop(0, f.args["k"]) as k:
+            row = f.offset(staged, f.load(I64, f.args["offsets"], k), numbers.computed)
+            weights = f.offset(f.args["a"], k * mr, numbers.computed)
+            columns = [f.load(self.vector, row, j * lanes) for j in range(width)]
+            for i in range(mr):
+                weight = f.splat(f.load(numbers.computed, weights, i), lanes)
+                for j in range(width):
+                    accumulate([cells[i][j]], [weight], [columns[j]])
+        return [[cell.get() for cell in row] for row in cells]
+
+    def emit_finish_row(self) -> None:
+        """One grid row of a tile's result channels, of which `rows` exist: summed and stored, tile after tile."""
+        lanes, tile, result = self.lanes, self.tile, self.numbers.result
+        with self.module.function(
+            "finish_row", args=PTR, k=I64, a=PTR, offsets=PTR, staged=PTR, columns=I64, to=PTR, channel=I64, rows=I64
+        ) as f:
+            args, columns, rows = f.args["args"], f.args["columns"], f.args["rows"]
+            (dst_channel,) = self.args.read(f, args, "dst_channel")
+            epilogues = [Epilogue(f, self.numbers, lanes, self.args, args, self.epilogue) for _ in range(tile.mr)]
+            for i, epilogue in enumerate(epilogues):
+                epilogue.begin_row(f.args["channel"] + f.smaller(rows - 1, i))
+            begin = f.variable(I64, 0)
+            vectors = (columns + (lanes - 1)) // lanes
+            for width in tile.widths:
+                # As many of the wide tiles as there are, then what is left in narrower ones.
+                with f.loop(begin.get(), vectors - (width - 1), width) as v:
+                    at = v * lanes
+                    sums = self.sum_products(f, f.offset(f.args["staged"], at, self.numbers.computed), width)
+                    whole = (at + width * lanes <= columns) & (rows >= tile.mr)
+                    with f.when(whole) as otherwise:
+                        for i, epilogue in enumerate(epilogues):
+                            to = f.offset(f.args["to"], dst_channel * i + at, result)
+                            for j in range(width):
+                                epilogue.store([sums[i][j]], [Place(f.offset(to, j * lanes, result))])
+                    with otherwise:
+                        for i, epilogue in enumerate(epilogues):
+                            # A channel that does not exist is stored nowhere, at the last one's address: a masked
+                            # store is slow where the page does not exist.
+                            to = f.offset(f.args["to"], dst_channel * f.smaller(rows - 1, i) + at, result)
+                            left = f.select(rows > i, columns - at, 0)
+                            for j in range(width):
+                                mask = f.lane_numbers(lanes) < f.splat(left - j * lanes, lanes)
+                                epilogue.store([sums[i][j]], [Place(f.offset(to, j * lanes, result), mask)])
+                    begin.set(v + width)
 
     def emit_row_tile(self, grid_rows: int, taps: int) -> None:
         """c[r][pixel] (+)= sum over row taps i and lane taps k of
@@ -126,10 +176,10 @@ class _Bundle(Staging):
     def emit_store_rows(self) -> None:
         """Finish the sums of a run (see epilogue.py) and store its grid rows, without halo columns."""
         lanes, step = self.lanes, self.interleave
-        with self.module.function("store_rows", args=PTR, state=PTR, result=PTR, channel=I64) as f:
+        with self.module.function("store_rows", args=PTR, state=PTR, result=PTR, channel=I64, rows=I64) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
-            rank, rows, c_row, c_phase = self.args.read(f, args, "rank", "rows", "c_row", "c_phase")
+            rank, c_row, c_phase = self.args.read(f, args, "rank", "c_row", "c_phase")
             dst_channel, dst_lane = self.args.read(f, args, "dst_channel", "dst_lane")
             c = self.section(f, args, state, "at_c")
             (grid_rows,) = self.own(f, state, rank - 2, "length")
@@ -142,7 +192,7 @@ class _Bundle(Staging):
             whole = columns // (lanes * step) * lanes
             epilogue = Epilogue(f, self.numbers, lanes, self.args, args, self.epilogue)
             result = self.numbers.result
-            with f.loop(0, rows) as m:
+            with f.loop(0, f.args["rows"]) as m:
                 epilogue.begin_row(f.args["channel"] + m)
                 channel = f.offset(f.args["result"], m * dst_channel + (first_row + first_lane), result)
                 with f.loop(0, grid_rows) as r:
@@ -190,9 +240,11 @@ class _Bundle(Staging):
             count, blocks, phases, groups, group_block, group_blocks = self.args.read(
                 f, args, "run_tasks", "blocks", "phases", "groups", "group_block", "group_blocks"
             )
+            row_blocks, block_row_groups = self.args.read(f, args, "row_blocks", "block_row_groups")
             phases = phases // self.interleave
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
-                block, rest = task % blocks, task // blocks
+                row_block, rest = task % row_blocks, task // row_blocks
+                block, rest = rest % blocks, rest // blocks
                 phase, rest = rest % phases, rest // phases
                 first, sample = (rest % group_blocks) * group_block, rest // group_blocks
                 f.call("select_phase", args, state, phase * self.interleave)
@@ -203,7 +255,7 @@ class _Bundle(Staging):
                     f.call("list_runs", args, state)
                     f.call("list_lane_phases", args, state, phase * self.interleave)
                     with f.loop(first, f.smaller(first + group_block, groups)) as group:
-                        f.call("run_group", args, state, sample, group)
+                        f.call("run_group", args, state, sample, group, row_block * block_row_groups)
         with self.module.function("list_lane_phases", args=PTR, state=PTR, phase=I64) as f:
             args, state = f.args["args"], f.args["state"]
             rank, offsets_row = self.args.read(f, args, "rank", "offsets_row")
@@ -220,14 +272,20 @@ class _Bundle(Staging):
                 row = f.offset(table, n * len(LANE_PHASE), I64)
                 for name, value in zip(LANE_PHASE.names, (taps, before, lane_taps, length), strict=True):
                     f.store(value, row, LANE_PHASE.index[name])
-        with self.module.function("run_group", args=PTR, state=PTR, sample=I64, group=I64) as f:
-            args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
+        with self.module.function("run_group", args=PTR, state=PTR, sample=I64, group=I64, row_group=I64) as f:
+            args, state, sample, group, row_group = (
+                f.args[n] for n in ("args", "state", "sample", "group", "row_group")
+            )
             names = ("rows", "channels", "row_groups", "all_taps", "tile_chain")
             rows, channels, row_groups, all_taps, chain = self.args.read(f, args, *names)
+            (block_row_groups,) = self.args.read(f, args, "block_row_groups")
+            first_row = row_group * tile.mr
+            own_row_groups = f.smaller(row_groups - row_group, block_row_groups)
+            own_rows = f.smaller(rows - first_row, block_row_groups * tile.mr)
             strides = ("src_batch", "src_group", "dst_batch", "dst_group")
             src_batch, src_group, dst_batch, dst_group = self.args.read(f, args, *strides)
             src, dst, panels = (self.args.pointer(f, args, n) for n in ("src", "dst", "panels"))
-            rank, c_row = self.args.read(f, args, "rank", "c_row")
+            rank, c_row, dst_channel = self.args.read(f, args, "rank", "c_row", "dst_channel")
             c_phase, offsets_row = self.args.read(f, args, "c_phase", "offsets_row")
             (runs,) = self.state.read(f, state, "runs")
             sections = ("at_runs", "at_offsets", "at_staged", "at_c")
@@ -241,13 +299,16 @@ class _Bundle(Staging):
             with f.loop(0, runs) as r:
                 entry = f.offset(run_list, r * len(RUN_LIST), I64)
                 at_staged, at_dst = RUN_LIST.read(f, entry, "staged", "dst")
-                result = f.offset(dst, sample * dst_batch + group * dst_group + at_dst, numbers.result)
+                at_result = sample * dst_batch + group * dst_group + first_row * dst_channel + at_dst
+                result = f.offset(dst, at_result, numbers.result)
                 pixels = f.offset(staged, at_staged, numbers.computed)
                 with f.loop(0, self.interleave) as n:
                     taps, before, lane_taps = self.lane_phase(f, args, state, n, "taps", "taps_before", "lane_taps")
                     total = taps * channels
                     own_panels = f.offset(
-                        panels, (group * row_groups * panel_rows + before * channels) * tile.mr, numbers.computed
+                        panels,
+                        ((group * row_groups + row_group) * panel_rows + before * channels) * tile.mr,
+                        numbers.computed,
                     )
                     own_offsets = f.offset(offsets, n * offsets_row, I64)
                     sums = f.offset(c, n * c_phase, numbers.computed)
@@ -255,19 +316,31 @@ class _Bundle(Staging):
                         self.sum_row_tiles(
                             f, args, state, self.row_tile, taps, lane_taps, own_panels, own_offsets, pixels, sums
                         )
+                    elif self.by_row:
+                        tables = self.args.pointer(f, args, "tables")
+                        first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
+                        with f.loop(0, grid_rows) as y, f.loop(0, own_row_groups) as g:
+                            row = self.destination(f, tables, state, rank - 2, y) + first_lane
+                            to = f.offset(result, row + g * tile.mr * dst_channel, numbers.result)
+                            a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
+                            here = f.offset(pixels, y * pitch, numbers.computed)
+                            channel = group * rows + first_row + g * tile.mr
+                            left = own_rows - g * tile.mr
+                            f.call("finish_row", args, total, a, own_offsets, here, columns, to, channel, left)
                     else:
                         begin = f.variable(I64)
                         begin.set(0)
                         for width in tile.widths:
                             # As many of the wide tiles as there are, then what is left in narrower ones.
                             with f.loop(begin.get(), vectors - (width - 1), width) as v:
-                                with f.loop(0, row_groups) as g:
+                                with f.loop(0, own_row_groups) as g:
                                     here = f.offset(pixels, v * self.lanes, numbers.computed)
                                     a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)
                                     own_c = f.offset(sums, g * tile.mr * c_row + v * self.lanes, numbers.computed)
                                     self.sum_chains(f, width, total, chain, a, own_offsets, here, own_c, c_row)
                                 begin.set(v + width)
-                f.call("store_rows", args, state, result, group * rows)
+                if not self.by_row:
+                    f.call("store_rows", args, state, result, group * rows + first_row, own_rows)
 
     def sum_chains(
         self,
