@@ -15,6 +15,7 @@ from ..dtypes import DTYPES, lookup
 from ..errors import DTypeError, ShapeError
 from . import pack_cache, planner
 from .pack_cache import WeightIdentity
+from .plan import Plan
 from .policy import USUAL, Policy
 from .problem import EPILOGUES, ROLES, ConvProblem, Direction, Ints
 from .workspace import address_of
@@ -129,14 +130,26 @@ def convolve(
         tuple(operands),
     )
     plan = planner.make_plan(problem, workspace, weight, policy)
-    planner.record(plan)
     if out.size:
-        panels = None
-        if weight is not None and plan.packing is not None:
-            panels = pack_cache.find(weight, plan.packing.key, plan.packing.size)
-        plan.run(arrays, panels)
+        if plan.contest is None:
+            _run(plan, arrays, weight)
+        else:
+            may_repeat = residual is None or not np.may_share_memory(residual, result)
+            plan = plan.contest.run(plan, lambda one: _run(one, arrays, weight), may_repeat)
         if result is not out:
             np.copyto(out, result)
+    planner.record(plan)
+
+
+def _run(plan: Plan, arrays: dict[str, Array], weight: WeightIdentity | None) -> bool:
+    """Run a plan, the weight's panels kept; returns whether it took what a later call will take."""
+    if weight is None or plan.packing is None:
+        plan.run(arrays)
+        return True
+    panels = pack_cache.find(weight, plan.packing.key, plan.packing.size)
+    was_packed = panels is not None and panels.is_packed
+    plan.run(arrays, panels)
+    return was_packed
 
 
 @functools.lru_cache(maxsize=2048)

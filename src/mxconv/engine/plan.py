@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,15 @@ class Packing:
     """All that the panels depend on besides the weight's memory."""
 
 
+class Contest(Protocol):
+    """What runs a plan, or another one in its place, and takes the time (tuner.py)."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def run(self, plan: Plan, execute: Callable[[Plan], bool], may_repeat: bool) -> Plan: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an algorithm made of a problem: its steps, its argument block and its booked workspace."""
@@ -60,6 +69,8 @@ class Plan:
     """What comes before the steps unless the weight is packed already; its panels are booked in the ledger."""
     keep: tuple[Any, ...] = field(compare=False, default=())
     """What must live as long as the plan: tables that the argument block points to."""
+    contest: Contest | None = field(compare=False, repr=False, default=None)
+    """Where runs are to be timed, since it is not known yet which algorithm is the fastest."""
     _kept_ledger: Ledger = field(init=False, compare=False, repr=False)
     """The ledger of runs that are given their panels."""
     _block: type[ctypes.Array[ctypes.c_int64]] = field(init=False, compare=False, repr=False)

@@ -14,7 +14,7 @@ from typing import Any
 from .. import config
 from ..forking import hold_across_forks
 from ..jit import target as _target
-from . import pack_cache, threads
+from . import pack_cache, threads, tuner
 from .algorithms import Verdict
 from .choice import Search
 from .pack_cache import WeightIdentity
@@ -64,22 +64,26 @@ def make_plan(
 
 def _find(search: Search, key: tuple[Any, ...]) -> Plan:
     found = search.ask()
-    choice = search.choose(search.rank(found))
+    ranked = search.rank(found)
+    contest = tuner.enter(search, ranked)
+    choice = search.choose(ranked if contest is None else contest.order(ranked))
     if choice.plan is None:
         raise search.refusal(found, choice)
-    _remember(key, choice.plan)
+    plan = tuner.attach(choice.plan, contest)
+    _remember(key, plan)
     if config.get("log") == "plan":
         limit = [] if search.limit is None else [f"limit {search.limit} bytes"]
         line = " | ".join([f"mxconv plan: {choice.plan.summary()}", *limit, *map(choice.text, found)])
         print(line, file=sys.stderr)  # noqa: T201  the log is for people, on request
-    return choice.plan
+    return plan
 
 
 def _recall(key: tuple[Any, ...]) -> Plan | None:
     with _lock:
         plan = _plans.get(key)
-        if plan is not None:
-            _plans.move_to_end(key)
+        if plan is None or (plan.contest is not None and not plan.contest.is_open):
+            return None
+        _plans.move_to_end(key)
         return plan
 
 
@@ -115,7 +119,9 @@ def explain(
     limit = None if rules.tune == "fastest" else limit
     search = Search(problem, _target.current(), threads.available(), rules, weight is None, limit, keepable)
     found = search.ask()
-    chosen = search.choose(search.rank(found)).chosen
+    ranked = search.rank(found)
+    contest = tuner.enter(search, ranked)
+    chosen = search.choose(ranked if contest is None else contest.order(ranked)).chosen
     rows = []
     for one in found:
         if not one.verdict.accepted:

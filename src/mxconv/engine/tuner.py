@@ -1,0 +1,225 @@
+"""Finding the fastest algorithm of a class of shapes by measuring (MXNet's cudnn_tune).
+
+Nobody waits: calls run what the estimate chooses, and as soon as a class has taken long enough, single calls run one of
+the alternatives in its place, on the caller's own data, within a tenth of the time that is spent in the class. All are
+admitted by the call's policy, so that any result is as good, if not the same bits. `fastest` measures at once instead,
+in the first call of a class. What was found is remembered (plan_store.py).
+
+A class is not worth it where all is over in a moment, or where only one algorithm can be the fastest.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ..forking import hold_across_forks
+from . import plan_store
+from .choice import SHORT, Consideration, Search
+from .plan import Plan
+
+SHARE = 0.1
+"""How much of the time of a class alternatives may take, beyond what the best known algorithm would have."""
+SAMPLES = 3
+"""Runs that count for each algorithm; the fastest one stands for it."""
+HOPELESS = 1.5
+"""After one run that takes so many times the best one's, an algorithm needs no more."""
+MOST_TRIES = 12
+"""Runs after which those count, too, in which the weight had to be packed."""
+PREPARING = 0.05
+"""Seconds to compile an alternative, as far as anybody can know before."""
+PLAUSIBLE = 3.0
+"""Algorithms with estimates up to so many times the best one's may be the fastest."""
+MOST_RIVALS = 5
+"""Algorithms that are measured for a class."""
+CLEARLY = 0.97
+"""What the estimate prefers is kept unless something takes less than this part of its time."""
+KEPT_RACES = 1024
+
+clock = time.perf_counter
+
+_lock = threading.Lock()
+hold_across_forks(_lock)
+_races: OrderedDict[str, Race] = OrderedDict()
+_busy = [0, 0]
+"""Runs that are under way, and runs that were ever begun: a time counts only if nothing else ran meanwhile."""
+
+
+class Race:
+    """What this process knows of a class: times per operation, and what was spent on finding out."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.best: dict[str, float] = {}
+        self.samples: dict[str, int] = {}
+        self.tries: dict[str, int] = {}
+        self.rates: dict[str, float] = dict(plan_store.rates_of(name))
+        """The times that are final."""
+        self.spent = self.extra = 0.0
+
+    def note(self, name: str, rate: float, counts: bool) -> bool:
+        """Take down one run; returns whether the algorithm's time has just become final."""
+        self.tries[name] = self.tries.get(name, 0) + 1
+        if not counts and self.tries[name] < MOST_TRIES:
+            return False
+        self.best[name] = min(rate, self.best.get(name, rate))
+        self.samples[name] = self.samples.get(name, 0) + 1
+        is_final = self.samples[name] >= SAMPLES or self.best[name] > HOPELESS * min(self.best.values())
+        if name in self.rates or not is_final:
+            return False
+        self.rates[name] = self.best[name]
+        return True
+
+
+class Contest:
+    """The open question which algorithm computes one problem fastest; problems of a class share the race."""
+
+    def __init__(self, race: Race, search: Search, rivals: Sequence[Consideration]) -> None:
+        self.race = race
+        self._search = search
+        self._rivals = {one.name: one for one in rivals}
+        self._plans: dict[str, Plan] = {}
+        self._warm: set[str] = set()
+        self._flops = max(1, search.problem.flops)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything left to measure."""
+        return not self._rivals.keys() <= self.race.rates.keys()
+
+    def order(self, ranked: Sequence[Consideration]) -> list[Consideration]:
+        """Those that were ranked by estimate, the fastest first if all that may be are measured."""
+        if self.is_open:
+            return list(ranked)
+        rates = {name: self.race.rates[name] for name in self._rivals}
+        favourite, fastest = next(iter(rates)), min(rates, key=rates.__getitem__)
+        if rates[fastest] > CLEARLY * rates[favourite]:
+            return list(ranked)
+        return sorted(ranked, key=lambda one: rates.get(one.name, float("inf")))
+
+    def run(self, plan: Plan, execute: Callable[[Plan], bool], may_repeat: bool) -> Plan:
+        """Compute once, with this plan or an alternative's; returns the one whose result stands.
+
+        `execute` runs a plan and says whether the time it took is what later calls will take. Where the result may be
+        computed several times over, and the call asked for the fastest, everything is measured now.
+        """
+        if may_repeat and self._search.rules.tune == "fastest":
+            for name in [name for name in self._rivals if name not in self.race.rates]:
+                rival = self._plan_of(name, plan)
+                while rival is not None and name not in self.race.rates:
+                    self._timed(rival, execute)
+            plan = self._fastest(plan)
+            execute(plan)
+            return plan
+        chosen = self._turn(plan)
+        self._timed(chosen, execute)
+        return chosen
+
+    def _turn(self, plan: Plan) -> Plan:
+        """The plan to run: the given one, or an alternative, if one is due."""
+        race = self.race
+        for name, one in list(self._rivals.items()):
+            if name == plan.algorithm or name in race.rates:
+                continue
+            forecast = race.best[name] * self._flops if name in race.best else one.estimate
+            with _lock:
+                room = SHARE * race.spent - race.extra
+            if forecast + (0.0 if name in self._plans else PREPARING) > room:
+                return plan
+            start = clock()
+            rival = self._plan_of(name, plan)
+            with _lock:
+                race.extra += clock() - start
+            if rival is not None:
+                return rival
+        return plan
+
+    def _plan_of(self, name: str, plan: Plan) -> Plan | None:
+        """An alternative's plan; None if it would need more workspace than there is, which ends its part in this."""
+        if name == plan.algorithm:
+            return plan
+        if name not in self._plans:
+            fitting = self._search.fit(self._rivals[name].algorithm)
+            if fitting.refusal or fitting.thrift or fitting.plan.threads < plan.threads:
+                del self._rivals[name]
+                return None
+            self._plans[name] = fitting.plan
+        return self._plans[name]
+
+    def _fastest(self, plan: Plan) -> Plan:
+        rates = {name: rate for name, rate in self.race.rates.items() if name in (plan.algorithm, *self._plans)}
+        if not rates:
+            return plan
+        return self._plans.get(min(rates, key=rates.__getitem__), plan)
+
+    def _timed(self, plan: Plan, execute: Callable[[Plan], bool]) -> None:
+        with _lock:
+            _busy[0] += 1
+            _busy[1] += 1
+            alone, number = _busy[0] == 1, _busy[1]
+        start = clock()
+        try:
+            is_typical = execute(plan)
+        finally:
+            seconds = clock() - start
+            with _lock:
+                _busy[0] -= 1
+                alone = alone and _busy[1] == number
+        name, race = plan.algorithm, self.race
+        with _lock:
+            is_warm = name in self._warm
+            self._warm.add(name)
+            usual = min(race.best.values(), default=0.0) * self._flops
+            is_final = race.note(name, seconds / self._flops, is_warm and is_typical and alone)
+            race.spent += seconds
+            if name != next(iter(self._rivals)):
+                race.extra += max(0.0, seconds - usual)
+        if is_final and self._search.limit is None:
+            start = clock()
+            plan_store.remember(race.name, {name: race.rates[name]})
+            with _lock:
+                race.extra += clock() - start
+
+
+def rivals_of(ranked: Sequence[Consideration]) -> list[Consideration]:
+    """Those that may be the fastest, the estimate's choice first."""
+    limit = PLAUSIBLE * min(one.estimate for one in ranked)
+    return [ranked[0], *(one for one in ranked[1:] if one.estimate <= limit)][:MOST_RIVALS]
+
+
+def enter(search: Search, ranked: Sequence[Consideration]) -> Contest | None:
+    """The contest of a problem whose algorithms were ranked by estimate; None if there is nothing to find out."""
+    if search.rules.tune == "off" or not ranked or ranked[0].estimate < SHORT:
+        return None
+    rivals = rivals_of(ranked)
+    if len(rivals) == 1:
+        return None
+    return Contest(_race_of(search), search, rivals)
+
+
+def _race_of(search: Search) -> Race:
+    name = plan_store.class_of(search.problem, search.target, search.packs_weight)
+    with _lock:
+        race = _races.get(name)
+    if race is None:
+        race = Race(name)
+    with _lock:
+        race = _races.setdefault(name, race)
+        _races.move_to_end(name)
+        while len(_races) > KEPT_RACES:
+            _races.popitem(last=False)
+    return race
+
+
+def forget() -> None:
+    """Forget what this process has measured; what is on disk is read again."""
+    with _lock:
+        _races.clear()
+
+
+def attach(plan: Plan, contest: Contest | None) -> Plan:
+    """The plan with the contest that its runs take part in, if that is open."""
+    return replace(plan, contest=contest) if contest is not None and contest.is_open else plan
