@@ -80,13 +80,15 @@ class Epilogue:
         self._row = {name: [f.splat(x, self.lanes) for x in values] for name, values in numbers.items()}
 
     def begin_lanes(self, channel: Value, exists: Value) -> None:
-        """Read what belongs to result channels that lie in lanes, from a first on; real numbers only."""
+        """Read what belongs to result channels that lie in lanes, from a first on, or a vector of them; real numbers
+        only."""
         f, numbers = self.f, self.numbers
         bias = f.variable(numbers.computed.of(self.lanes), 0)
 
         def read(name: str) -> Value:
             at = f.offset(self._pointers[name], channel, numbers.stored)
-            return numbers.widen(f, f.masked_load(numbers.stored.of(self.lanes), at, exists))
+            read = f.gather if channel.type.lanes else f.masked_load
+            return numbers.widen(f, read(numbers.stored.of(self.lanes), at, exists))
 
         with f.when(self._has_bias):
             bias.set(read("bias"))

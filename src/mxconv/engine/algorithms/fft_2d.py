@@ -1,0 +1,282 @@
+"""fft_2d: depthwise convolution by two-dimensional Fourier transforms (jit/kernels/fft_2d.py).
+
+    y = F^-1( F(x) * F(w) )      per tile and channel, for kernels from about 7x7 up
+
+Tiles of rows x columns samples overlap by the kernel less one (overlap-save): of the product, which wraps around, the
+results that no wrapped sample reaches are kept. An axis may be a single tile whatever its pads, if it is long enough:
+where the first result looks at position -p of a tile of n samples it finds sample n - p, and that is a zero as well.
+
+Applies:  one source channel a group; stride 1, or the phases of a strided backward_data; dilation 1. Only the last two
+          axes may have a kernel; the others are independent planes.
+Cost:     per tile of n x n samples about 10 * n^2 * log2(n) operations, whatever the kernel's size.
+Source:   Mathieu, Henaff & LeCun, "Fast Training of Convolutional Networks through FFTs", 2013, for the idea; rows are
+          real-to-complex by polynomials modulo t^n + 1 (jit/fft.py), not by symmetry.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ... import config, geometry
+from ...jit import compiler
+from ...jit.kernels.blocks import Layout
+from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
+from ...jit.kernels.fft_2d import Spec, emit_fft_2d
+from ...jit.kernels.fft_lines import Lines, emit_lines
+from ...jit.kernels.fft_tiles import ARGS, LANE, STATE
+from ...jit.numbers import Numbers
+from ...jit.target import Target
+from ..machine import Machine
+from ..plan import PANELS, Packing, Plan, Step
+from ..problem import ConvProblem
+from ..threads import job_at
+from ..workspace import Ledger, address_of
+from .base import ACCEPTED, Verdict
+from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of
+
+LAYOUT = Layout((*COMMON_ARGS, *ARGS))
+SIZES = (16, 24, 32, 36, 48, 60, 64, 72, 96, 128, 192, 256)
+"""Extents that tiles may have: products of two small radices, and half of them as well."""
+LEAST_TAPS = 8
+"""Shorter sums never pay."""
+TILE_BYTES = 8 << 20
+"""A tile of all lanes takes no more, except that it must hold the kernel; thrift halves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How an axis is cut into tiles."""
+
+    size: int
+    """Samples of a tile."""
+    results: int
+    """Results of a tile."""
+    tiles: int
+    is_one: bool
+    """Whether a single tile wraps around the whole axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """How an image is cut into tiles."""
+
+    rows: Tiling
+    columns: Tiling
+
+    @property
+    def count(self) -> int:
+        return self.rows.tiles * self.columns.tiles
+
+
+def tilings(axis: geometry.AxisPlan, extent: int) -> Iterator[Tiling]:
+    """The ways to cut an axis, by size of a tile."""
+    taps = max(len(phase.taps) for phase in axis.phases)
+    wrap = 0
+    for phase in axis.phases:
+        low, high = phase.taps[0].offset, phase.taps[-1].offset
+        wrap = max(wrap, extent - min(low, 0), phase.count + max(high, 0))
+    for size in SIZES:
+        if size >= wrap:
+            yield Tiling(size, axis.positions, 1, True)
+        elif size >= taps:
+            results = min(size - taps + 1, axis.positions)
+            yield Tiling(size, results, -(-axis.positions // results), False)
+
+
+def line_cost(size: int) -> float:
+    """Cycles of one transform of a vector of lanes of so many complex values, there and back."""
+    return 10.0 * size * math.log2(size)
+
+
+def tile_cost(tiles: Tiles, roles: Roles) -> float:
+    """Cycles that one vector of tiles takes."""
+    height, width = tiles.rows.size, tiles.columns.size
+    rows = min(height, roles.src_spatial[-2])
+    there, back = (
+        rows * (line_cost(width // 2) / 2 + 3 * width),
+        tiles.rows.results * (line_cost(width // 2) / 2 + 3 * width),
+    )
+    return there + back + width / 2 * (line_cost(height) + 8 * height)
+
+
+def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Tiles:
+    """The tiles that are estimated to take the least time; not by threads or batch, since results depend on them."""
+    limit = config.get("block_pixels")
+    both = [list(tilings(axis, extent)) for axis, extent in zip(roles.axes[-2:], roles.src_spatial[-2:], strict=True)]
+    found = [Tiles(*pair) for pair in itertools.product(*both)]
+    small = [
+        t
+        for t in found
+        if t.rows.size * t.columns.size * lanes * itemsize <= TILE_BYTES >> thrift
+        and (limit is None or t.rows.results * t.columns.results <= limit)
+    ]
+    if not small:
+        least = min(t.rows.size * t.columns.size for t in found)
+        small = [t for t in found if t.rows.size * t.columns.size == least]
+    return min(small, key=lambda t: t.count * tile_cost(t, roles))
+
+
+def vectors_by_tile(roles: Roles, p: ConvProblem, lanes: int, positions: int) -> bool:
+    """Whether lanes are neighbouring tiles of a channel rather than neighbouring channels: whichever fills them."""
+    channels = p.groups * roles.rows
+    return channels * -(-positions // lanes) < -(-channels // lanes) * positions
+
+
+@functools.cache
+def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
+    return compiler.compile_module(emit_fft_2d(spec, target), target, f"{spec.name}_{target.name}")
+
+
+@functools.cache
+def _lines(lines: Lines, target: Target) -> tuple[compiler.CompiledModule, npt.NDArray[np.floating]]:
+    """The transforms of one length and the table that they read."""
+    name = f"{lines.name}_{target.name}"
+    return compiler.compile_module(emit_lines(lines, target), target, name), np.ascontiguousarray(lines.table())
+
+
+class Fft2d:
+    """Spectra of tiles times spectra of kernels. See the module's docstring."""
+
+    name = "fft_2d"
+    is_plain = False
+
+    def error(self, problem: ConvProblem) -> float:
+        return 5e-6
+
+    def estimate(
+        self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
+    ) -> float:
+        roles = roles_of(problem)
+        size = Numbers.of(problem.dtype).computed.itemsize
+        lanes = target.lanes(size)
+        tiles = choose_tiles(roles, lanes, size)
+        positions = problem.batch * math.prod(axis.positions for axis in roles.axes[:-2]) * tiles.count
+        channels = problem.groups * roles.rows
+        by_channel, by_tile = -(-channels // lanes) * positions, channels * -(-positions // lanes)
+        cycles = tile_cost(tiles, roles) * min(by_channel, by_tile)
+        if packs_weight:
+            cycles += tile_cost(tiles, roles) * -(-channels // lanes)
+        return machine.dispatch + cycles * roles.phases / (machine.flops / (4 * lanes)) / threads
+
+    def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
+        p = problem
+        if p.direction == "backward_weight":
+            return Verdict(False, "direction backward_weight, needs forward or backward_data")
+        if p.storage.kind != "float":
+            return Verdict(False, f"dtype {p.dtype}, needs floating point")
+        if p.rank < 2:
+            return Verdict(False, "1 axis, needs 2 or more")
+        roles = roles_of(p)
+        if not p.batch or not roles.pixels or not roles.rows or not p.groups:
+            return Verdict(False, "no results, needs some")
+        if roles.channels != 1:
+            return Verdict(False, f"{roles.channels} source channels a group, needs 1")
+        for a in range(p.rank):
+            kernel, stride, dilation = p.kernel[a], p.stride[a], p.dilation[a]
+            if a < p.rank - 2 and (kernel > 1 or stride > 1):
+                return Verdict(False, f"kernel {kernel} and stride {stride} on axis {a}, needs 1 but on the last two")
+            if kernel > 1 and dilation > 1:
+                return Verdict(False, f"dilation {dilation}, needs 1")
+            if roles.axes[a].src_step > 1:
+                return Verdict(False, f"stride {stride}, needs 1")
+            if not all(phase.taps for phase in roles.axes[a].phases):
+                return Verdict(False, f"stride {stride} of kernel {kernel}, needs a tap in each phase")
+        if roles.most_taps < LEAST_TAPS:
+            return Verdict(False, f"sums of {roles.most_taps} products, pays from {LEAST_TAPS} on")
+        for axis, extent in zip(roles.axes[-2:], roles.src_spatial[-2:], strict=True):
+            if next(tilings(axis, extent), None) is None:
+                return Verdict(False, f"tiles of {SIZES[-1]} samples do not hold the kernel")
+        return ACCEPTED
+
+    def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
+        p, roles = problem, roles_of(problem)
+        numbers = Numbers.of(p.dtype)
+        size = numbers.computed.itemsize
+        lanes = target.lanes(size)
+        tiles = choose_tiles(roles, lanes, size, thrift)
+        height, width = tiles.rows.size, tiles.columns.size
+        positions = p.batch * math.prod(axis.positions for axis in roles.axes[:-2]) * tiles.count
+        by_tile = vectors_by_tile(roles, p, lanes, positions)
+        channels = p.groups * roles.rows
+        vectors = -(-channels // lanes)
+        inner = -(-positions // lanes) if by_tile else positions
+        run_tasks = (channels if by_tile else vectors) * inner * roles.phases
+        threads = max(1, min(threads, run_tasks))
+        pitch = (width + 2) * lanes
+        panel = (width * height + 1) * lanes
+        src, dst = p.strides_of(roles.src), p.strides_of(roles.dst)
+
+        scratch = Ledger()
+        scratch.book("state", 8 * (len(STATE_NAMES) + len(STATE) + p.rank * len(AXIS_STATE_NAMES)))
+        whole = -(-width // lanes) * lanes
+        for name, bytes_ in (
+            ("at_lanes", 8 * len(LANE) * lanes),
+            ("at_limits", 2 * 4 * lanes),
+            ("at_largest", size * lanes),
+            ("at_row", whole * lanes * size),
+            ("at_work", 2 * height * lanes * size),
+            ("at_tile", height * pitch * size),
+        ):
+            scratch.book(name, bytes_)
+        ledger = Ledger()
+        ledger.book("scratch", scratch.total * threads)
+        ledger.book(PANELS, vectors * roles.phases * panel * size)
+
+        module = _kernels(Spec(p.dtype, compiled_words(p)), target)
+        rows, row_table = _lines(Lines(numbers.computed, width, "rows"), target)
+        kind = "shared" if by_tile else "columns"
+        columns, column_table = _lines(Lines(numbers.computed, height, kind), target)
+        blocks = (*(1,) * (p.rank - 2), tiles.rows.results, tiles.columns.results)
+        tables = make_tables(roles, blocks)
+        values = {
+            **common_values(p, roles, vectors),
+            "pack_tasks": vectors * roles.phases,
+            "run_tasks": run_tasks,
+            "forward": rows.address("forward"),
+            "inverse": rows.address("inverse"),
+            "convolve": columns.address("convolve"),
+            "spectrum": columns.address("spectrum"),
+            "row_table": address_of(row_table),
+            "column_table": address_of(column_table),
+            "tile_rows": height,
+            "tile_columns": width,
+            "pitch": pitch,
+            "one_row_tile": int(tiles.rows.is_one),
+            "one_column_tile": int(tiles.columns.is_one),
+            "positions": positions,
+            "inner": inner,
+            "channel_step": 1 if by_tile else lanes,
+            "position_step": lanes if by_tile else 1,
+            "channel_lane": int(not by_tile),
+            "position_lane": int(by_tile),
+            "all_channels": channels,
+            "panel": panel,
+            "src_beside": int(not by_tile and src[1] == 1 and roles.rows == 1),
+            "dst_beside": int(not by_tile and dst[1] == 1),
+            "tables": address_of(tables),
+            "scratch_bytes": scratch.total,
+            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+        }
+        taps = [[(phase.taps[0].offset, [t.tap for t in phase.taps]) for phase in axis.phases] for axis in roles.axes]
+        key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, tiles, taps)
+        pack = Step("pack_weight", job_at(module.address("pack_weight")), vectors * roles.phases)
+        return Plan(
+            problem=p,
+            algorithm=self.name,
+            blocks={"pixels": tiles.count, "channels": channels if by_tile else vectors},
+            threads=threads,
+            steps=(Step("run", job_at(module.address("run")), run_tasks),),
+            layout=LAYOUT,
+            arguments=LAYOUT.fill(values),
+            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            ledger=ledger,
+            packing=Packing(pack, ledger.entries[PANELS][1], repr(key)),
+            keep=(tables, row_table, column_table, module, rows, columns),
+        )
