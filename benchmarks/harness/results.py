@@ -11,7 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding
+import numpy
+
+from mxconv.engine.machine import current
 from mxconv.engine.timing import Timing
+from mxconv.jit import target
 
 OURS = "mxconv"
 
@@ -138,18 +143,26 @@ def resume(path: Path, settings: Mapping[str, Any]) -> Results | None:
 
 
 def describe_machine(cpus: int) -> dict[str, Any]:
-    """What the numbers depend on."""
+    """What the numbers depend on; caches in bytes, speeds in bytes a second."""
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         _, found, rest = cpuinfo.read_text().partition("model name")
         model = rest.splitlines()[0].lstrip("\t: ") if found else model
+    speeds = current("float32", target.current())
     return {
         "cpu": model,
+        "target": target.current().name,
+        "l2": speeds.l2,
+        "l3": speeds.l3,
+        "cache_bytes": speeds.cache_bytes,
+        "memory_bytes": speeds.memory_bytes,
         "cpus": cpus,
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "llvm": ".".join(map(str, llvmlite.binding.llvm_version_info)),
         "revision": _revision(),
     }
 
