@@ -200,14 +200,19 @@ def plan(
     ],
     data: Annotated[str | None, typer.Option(metavar="N,C,H,W", help="Data's shape.")] = None,
     dtype: Annotated[str, typer.Option(metavar="NAME", help="The data type of the inputs.")] = "float32",
+    measure: Annotated[bool, typer.Option("--measure", help="Time each algorithm that applies.")] = False,
+    new_weight: Annotated[
+        bool, typer.Option("--new-weight", help="The weight is new in every call, as a NumPy array's may be.")
+    ] = False,
     params: Annotated[
         list[str] | None,
         typer.Argument(metavar="PARAM=VALUE", help="The operator's parameters, as kernel=3,3.", show_default=False),
     ] = None,
 ) -> None:
-    """Ask every algorithm about one problem: whether it applies or why not, its scratch memory and its threads.
+    """Ask every algorithm about one problem: whether it applies or why not, its time, error, scratch memory, threads.
 
-    The first that accepts, marked with a star, is the one that computes it. The weight counts as packed for the call.
+    A star marks the one that computes it. Estimates are made for two threads. The error is the largest to expect on
+    N(0,1) data, in units of the result's standard deviation. The weight is packed once, for all calls.
 
     \b
     Examples:
@@ -217,7 +222,52 @@ def plan(
     """
     from .plan import run_plan
 
-    run_plan(op, data=data, dtype=dtype, params=params or [])
+    run_plan(op, data=data, dtype=dtype, params=params or [], measure=measure, new_weight=new_weight)
+
+
+@app.command(short_help="Find the fastest algorithms for problems or a network, and remember them.")
+def tune(
+    problems: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE|PROBLEM", help="A file of problems, or a problem in quotes.", show_default=False),
+    ] = None,
+    checkpoint: Annotated[
+        tuple[str, int] | None, typer.Option(metavar="PREFIX EPOCH", help="The convolutions of a saved network.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="SHAPE", help="The network's data, as 1,3,224,224; one for each input.")
+    ] = None,
+    input: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Where each --data goes.")] = None,
+    training: Annotated[bool, typer.Option("--training", help="Each problem's gradients as well.")] = False,
+    new_weights: Annotated[bool, typer.Option("--new-weights", help="For weights that are new in every call.")] = False,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds of about 0.05 s.")] = 5,
+    again: Annotated[bool, typer.Option("--again", help="Measure what is known, too.")] = False,
+    show: Annotated[str | None, typer.Option(metavar="TEXT", help="Show the classes with TEXT in them.")] = None,
+    forget: Annotated[str | None, typer.Option(metavar="TEXT", help="Forget the classes with TEXT in them.")] = None,
+) -> None:
+    """Measure the algorithms that may be the fastest for each problem; calls with similar shapes then use the winner.
+
+    What is known already is not measured, so that a run that was stopped goes on where it was. Results are kept in the
+    cache folder, for this CPU and this version.
+
+    \b
+    Examples:
+      mxconv tune "forward float32 n1 g1 c64->64 i56x56 k3x3 p1x1"
+      mxconv tune benchmarks/suites/core.txt
+      mxconv tune --checkpoint resnet-50 0 --data 1,3,224,224
+      mxconv tune --show ""
+    """
+    from .tune import run_forget, run_show, run_tune
+
+    if forget is not None:
+        run_forget(forget)
+    elif show is not None:
+        run_show(show)
+    else:
+        run_tune(
+            problems or [], checkpoint=checkpoint, data=data or [], inputs=input or [], training=training,
+            new_weights=new_weights, rounds=rounds, again=again,
+        )  # fmt: skip
 
 
 @app.command(short_help="Time problems on this machine.")

@@ -9,6 +9,8 @@ import typer
 from ..dtypes import DTYPES
 from ..engine import planner, threads
 from ..engine.choice import in_megabytes, in_milliseconds
+from ..engine.measure import time_each
+from ..engine.pack_cache import WeightIdentity
 from ..engine.problem import DIRECTIONS, ConvProblem, contiguous_strides
 from ..errors import DTypeError, ParamError
 from ..jit import target
@@ -23,7 +25,9 @@ from .attributes import find_operator, parse_assignments, parse_shape
 from .console import console, table
 
 
-def run_plan(op: str, *, data: str | None, dtype: str, params: Sequence[str]) -> None:
+def run_plan(
+    op: str, *, data: str | None, dtype: str, params: Sequence[str], measure: bool = False, new_weight: bool = False
+) -> None:
     """Print the verdict of every algorithm on one problem: an operator's, or one in the engine's own notation.
 
     Raises: ParamError, ShapeError, DTypeError or FormatError, if the problem cannot be read.
@@ -42,18 +46,35 @@ def run_plan(op: str, *, data: str | None, dtype: str, params: Sequence[str]) ->
         problem, limit = problem_of(spec, param, parse_shape("--data", data), dtype), param.workspace << 20
     allowed = "" if limit is None else f", workspace up to {in_megabytes(limit)}"
     typer.echo(f"{problem}\non {target.current().name}, up to {threads.available()} threads{allowed}\n")
-    rows = table("", "algorithm", "verdict", "estimate", "error", "workspace", "threads")
-    for row in planner.explain(problem, limit):
+    rows = planner.explain(problem, limit, None if new_weight else _CONSTANT)
+    timings = {}
+    if measure:
+        with console(stderr=True).status("measuring"):
+            applying = [row.algorithm for row in rows if row.verdict.accepted]
+            timings = time_each(problem, applying, packs_weight=new_weight)
+    headers = ("estimate", *(("measured",) if measure else ()), "error", "workspace", "threads")
+    shown = table("", "algorithm", "verdict", *headers)
+    for row in rows:
         reason = row.verdict.reason or ("takes it" if row.is_chosen else "would take it")
-        cells = _cells(row) if row.verdict.accepted else ()
-        rows.add_row("*" if row.is_chosen else "", row.algorithm, reason, *cells)
-    console().print(rows)
+        times = (in_milliseconds(timings[row.algorithm].median),) if row.algorithm in timings else ("",) * measure
+        shown.add_row("*" if row.is_chosen else "", row.algorithm, reason, *_cells(row, times))
+    console().print(shown)
 
 
-def _cells(row: planner.Explanation) -> tuple[str, ...]:
-    assert row.estimate is not None
-    assert row.workspace is not None
-    return in_milliseconds(row.estimate), f"{row.error:.2g}", in_megabytes(row.workspace), str(row.threads)
+class _Nothing:
+    """What a weight that never changes is kept under, as far as plans are concerned."""
+
+    version, tainted = 0, False
+
+
+_NOTHING = _Nothing()
+_CONSTANT = WeightIdentity(_NOTHING, 0, 0)
+
+
+def _cells(row: planner.Explanation, times: tuple[str, ...]) -> tuple[str, ...]:
+    if not row.verdict.accepted or row.estimate is None or row.workspace is None:
+        return ()
+    return in_milliseconds(row.estimate), *times, f"{row.error:.2g}", in_megabytes(row.workspace), str(row.threads)
 
 
 def problem_of(spec: OpSpec, param: ConvParam, data: tuple[int, ...], dtype: str) -> ConvProblem:
