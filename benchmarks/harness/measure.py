@@ -35,7 +35,7 @@ class Settings:
     """What the calls of one turn shall take together."""
     patience: float = 2.0
     """Seconds of one call above which a library is not timed."""
-    timeout: float = 30.0
+    timeout: float = 12.0
     """Seconds after which a library that is preparing, compiling and calling twice is given up."""
     own_timeout: float = 300.0
     """The same for our engine, which may also have to measure what it can choose from."""
