@@ -85,12 +85,12 @@ def stamp_initializers(node: Node) -> None:
         return
     for input_name, entry in zip(node.input_names(), node.inputs, strict=False):
         if entry.node.is_variable and input_name in node.op.initializers:
-            entry.node.attrs.setdefault("__init__", node.op.initializers[input_name])
+            entry.node.replace_attrs({"__init__": node.op.initializers[input_name], **entry.node.attrs})
 
 
 def missing_inputs(node_name: str, names: Sequence[str], attrs: Mapping[str, str]) -> list[Entry]:
     """New variables for inputs that were not given."""
-    return [Entry(Node(None, f"{node_name}_{name}" if node_name else name, dict(attrs)), 0) for name in names]
+    return [Entry(Node(None, f"{node_name}_{name}" if node_name else name, attrs), 0) for name in names]
 
 
 # ---- what was given

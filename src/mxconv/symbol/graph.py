@@ -15,8 +15,8 @@ from ..ops.registry import OpSpec
 class Node:
     """One operator at work, or a variable (`op` is None); compared by identity.
 
-    `attrs` holds the texts of the parameters as they were given and the attributes in dunder spelling. A name may be
-    shared by several nodes.
+    `attrs` holds the texts of the parameters as they were given and the attributes in dunder spelling; nodes share it,
+    so that it is never changed but replaced. A name may belong to several nodes.
 
     A variable's `version` counts the operators that were made to write to it; `versions` says for each input in which
     state its variable was then. Only files hold these numbers.
@@ -28,13 +28,13 @@ class Node:
         self,
         op: OpSpec | None,
         name: str,
-        attrs: dict[str, str] | None = None,
+        attrs: Mapping[str, str] | None = None,
         inputs: Sequence[Entry] = (),
         versions: Sequence[int] | None = None,
     ) -> None:
         self.op = op
         self.name = name
-        self.attrs = {} if attrs is None else attrs
+        self.attrs: Mapping[str, str] = {} if attrs is None else attrs
         self.inputs = tuple(inputs)
         self._param: Any = None
         self.version = 0
@@ -55,7 +55,7 @@ class Node:
             self._param = self.op.parse(self.attrs)
         return self._param
 
-    def replace_attrs(self, attrs: dict[str, str]) -> None:
+    def replace_attrs(self, attrs: Mapping[str, str]) -> None:
         """Have these attributes and no others."""
         self.attrs = attrs
         self._param = None
@@ -106,17 +106,17 @@ def topological(entries: Iterable[Entry]) -> list[Node]:
         if head.node in seen:
             continue
         seen.add(head.node)
-        stack = [(head.node, iter(head.node.inputs))]
-        while stack:
-            node, rest = stack[-1]
-            for entry in rest:
+        path, rest = [head.node], [iter(head.node.inputs)]
+        while path:
+            for entry in rest[-1]:
                 if entry.node not in seen:
                     seen.add(entry.node)
-                    stack.append((entry.node, iter(entry.node.inputs)))
+                    path.append(entry.node)
+                    rest.append(iter(entry.node.inputs))
                     break
             else:
-                order.append(node)
-                stack.pop()
+                order.append(path.pop())
+                rest.pop()
     return order
 
 
@@ -149,7 +149,7 @@ def replace_variables(entries: Sequence[Entry], replacements: Mapping[Node, Entr
             continue
         changed = any(entry.node in replacements for entry in node.inputs)
         versions = None if changed else node.versions
-        copy = Node(node.op, node.name, dict(node.attrs), [moved(entry) for entry in node.inputs], versions)
+        copy = Node(node.op, node.name, node.attrs, [moved(entry) for entry in node.inputs], versions)
         copy.version = node.version
         copies[node] = copy
     return tuple(moved(entry) for entry in entries)

@@ -11,27 +11,27 @@ characters are written as such escapes. Nodes may only refer to nodes before the
 
 from __future__ import annotations
 
+import codecs
 import difflib
-import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeVar
 
 from ..errors import FormatError, MXNetError
 from ..files import PathName, reading, replacing
 from ..ops.registry import OPERATORS, lookup
 from ..util import is_np_shape
-from .graph import Entry, Node, spell_place, topological
+from .graph import Entry, Node, place, topological
+from .json_reader import MOST_DIGITS, MOST_SHARED, SHORT, JsonReader, damaged, encoded
 from .upgrade import VERSION, upgrade
 
 Heads = tuple[Entry, ...]
+V = TypeVar("V")
 
 OLDEST = 800
 """The version of files that do not say theirs."""
-MOST_DIGITS = 18
-DEEPEST = 16
-"""Graphs have brackets five deep."""
 COUNTS = ("num_args", "num_outputs")
 MOST_COUNTED = 10_000
 """A larger number of inputs or outputs is taken for damage."""
@@ -132,12 +132,8 @@ def load(fname: PathName) -> Heads:
     Raises: FormatError, for a damaged one; MXNetError, if there is none; TypeError, for what is no path.
     """
     with reading(fname) as stream:
-        content = stream.read()
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise _damaged(f"byte {error.start} is not UTF-8", "a symbol's JSON") from None
-    return load_json(text)
+        heads, version = _read(_utf8(stream.read()))
+    return _completed(heads, version)
 
 
 def load_json(text: str) -> Heads:
@@ -147,151 +143,229 @@ def load_json(text: str) -> Heads:
     """
     if not isinstance(text, str):
         raise TypeError(f"json_str required to be a string, got {type(text).__name__}")
-    graph = _fields("the graph", _parse(text), GRAPH_FIELDS)
-    version = _version(graph["attrs"])
-    nodes = _make_nodes(graph["nodes"])
-    edges = _edges("heads", graph["heads"], len(nodes))
-    for source, _, state in edges:
-        nodes[source].version = state
-    heads = tuple(Entry(nodes[source], index) for source, index, _ in edges)
+    heads, version = _read(encoded(text))
+    return _completed(heads, version)
+
+
+def _utf8(content: bytes) -> bytes:
+    """What is UTF-8; decoded in pieces, because as a whole it may take four times as much."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    step = 2**16
+    for begin in range(0, len(content), step):
+        left_over = len(decoder.getstate()[0])
+        try:
+            decoder.decode(content[begin : begin + step], final=begin + step >= len(content))
+        except UnicodeDecodeError as error:
+            raise damaged(f"byte {begin - left_over + error.start} is not UTF-8", "a symbol's JSON") from None
+    return content
+
+
+# What a field must be, and whether it must be there.
+GRAPH_FIELDS = {
+    "nodes": (list, True),
+    "arg_nodes": (list, True),
+    "heads": (list, True),
+    "node_row_ptr": (list, False),
+    "attrs": (dict, False),
+}
+NODE_FIELDS = {
+    "op": (str, True),
+    "name": (str, True),
+    "inputs": (list, True),
+    "attrs": (dict, False),
+    "attr": (dict, False),
+    "param": (dict, False),
+    "control_deps": (list, False),
+    "subgraphs": (list, False),
+    "backward_source_id": (int, False),
+}
+ATTRIBUTE_FIELDS = ("param", "attrs", "attr")
+"""Of two that have the same key, the later field wins."""
+
+
+def _pattern(form: str) -> re.Pattern[bytes]:
+    """Numbers of MOST_DIGITS at most stand for N, and any blanks for a blank."""
+    number = f"(0|[1-9][0-9]{{0,{MOST_DIGITS - 1}}})"
+    return re.compile(form.replace("N", number).replace(" ", "[ \\t\\n\\r]*").encode())
+
+
+_EDGE = _pattern(r"\[ N , N (?:, N )?\]")
+_VERSION = _pattern(r'\[ "int" , N \]')
+
+
+def _read(content: bytes) -> tuple[Heads, int]:
+    """The graph as it is written, and the version of MXNet that wrote it."""
+    reader = JsonReader(content)
+    version = OLDEST
+    for name in _fields(reader, "the graph", GRAPH_FIELDS):
+        if name == "nodes":
+            firsts = _read_nodes(reader)
+        elif name == "attrs":
+            version = _read_version(reader)
+        else:
+            if name == "heads":
+                heads_at = reader.at
+            reader.skip()
+    reader.finish()
+    reader.at = heads_at
+    found = []
+    for source, index, state in _edges(reader, "heads", len(firsts)):
+        firsts[source].node.version = state
+        found.append(_entry(firsts, source, index))
+    return tuple(found), version  # what leads to no head is dropped, as in MXNet
+
+
+def _completed(heads: Heads, version: int) -> Heads:
+    """The graph brought up to date and checked."""
     upgrade(heads, version, at_node)
-    order = topological(heads)  # what leads to no head is dropped, as in MXNet
+    order = topological(heads)
+    several: dict[Node, int] = {}
     for node in order:
         at_node(node, order, _check_node)
-    last = {node: node.count_outputs() - 1 for node in order}
-    for entry in (*heads, *(entry for node in last for entry in node.inputs)):
-        if entry.index > last[entry.node]:
+        count = node.count_outputs()
+        if count != 1:
+            several[node] = count
+    for entry in chain(heads, (entry for node in order for entry in node.inputs)):
+        last = several.get(entry.node, 1) - 1
+        if entry.index > last:
             found = f"output {entry.index} of node {entry.node.name!r:.60} is referred to"
-            raise _damaged(found, f"0 to {last[entry.node]}")
+            raise damaged(found, f"0 to {last}")
     return heads
 
 
-def _parse(text: str) -> Any:
-    def digits(word: str) -> int:
-        if len(word) > MOST_DIGITS:
-            raise ValueError(f"a number of {len(word)} digits")
-        return int(word)
-
-    def constant(word: str) -> None:
-        raise ValueError(f"{word} is no JSON")
-
-    _check_depth(text)
-    try:
-        return json.loads(text, strict=False, parse_int=digits, parse_constant=constant)
-    except ValueError as error:
-        raise _damaged(f"the text is no JSON ({error})", "a complete symbol's JSON") from None
-
-
-def _check_depth(text: str) -> None:
-    """Refuse deep nesting, at which Python's parser would recurse; beyond a raised recursion limit it crashes."""
-    outside_strings = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
-    brackets = re.sub(r"[^][{}]+", "", outside_strings)
-    for _ in range(DEEPEST):
-        brackets = brackets.replace("[]", "").replace("{}", "")
-    if brackets.count("[") + brackets.count("{") > DEEPEST:
-        raise _damaged("the text is nested too deeply", "a symbol's JSON")
-
-
-# What a field must be, and what stands for it where it is missing; Ellipsis: it must not be.
-GRAPH_FIELDS = {
-    "nodes": (list, ...),
-    "arg_nodes": (list, ...),
-    "heads": (list, ...),
-    "node_row_ptr": (list, ()),
-    "attrs": (dict, {}),
-}
-NODE_FIELDS = {
-    "op": (str, ...),
-    "name": (str, ...),
-    "inputs": (list, ...),
-    "attrs": (dict, {}),
-    "attr": (dict, {}),
-    "param": (dict, {}),
-    "control_deps": (list, ()),
-    "subgraphs": (list, ()),
-    "backward_source_id": (int, -1),
-}
-
-
-def _fields(where: str, value: Any, fields: Mapping[str, tuple[type, Any]]) -> dict[str, Any]:
-    """The fields of a JSON object, each of its type."""
-    if not isinstance(value, dict):
-        raise _damaged(f"{where} is {value!r:.60}", "an object {...}")
-    for name in value:
+def _fields(reader: JsonReader, where: str, fields: Mapping[str, tuple[type, bool]]) -> Iterator[str]:
+    """The fields of an object, each of its type; the caller takes each value before it asks for the next."""
+    if reader.kind() is not dict:
+        raise damaged(f"{where} is {reader.shown():.60}", "an object {...}")
+    missing = [name for name, (_, is_needed) in fields.items() if is_needed]
+    for name in reader.members():
         if name not in fields:
-            raise _damaged(f"Unknown field {name!r:.60} in {where}", f"one of {', '.join(fields)}")
-    found = {}
-    for name, (kind, default) in fields.items():
-        found[name] = value.get(name, default)
-        if found[name] is ...:
-            raise _damaged(f'Missing field "{name}" in {where}', "it to be there")
-        if name in value and type(value[name]) is not kind:
-            raise _damaged(f"{name} in {where} is {value[name]!r:.60}", f"a JSON {kind.__name__}")
-    return found
+            raise damaged(f"Unknown field {name!r:.60} in {where}", f"one of {', '.join(fields)}")
+        kind, _ = fields[name]
+        if reader.kind() is not kind:
+            raise damaged(f"{name} in {where} is {reader.shown():.60}", f"a JSON {kind.__name__}")
+        if name in missing:
+            missing.remove(name)
+        yield name
+    if missing:
+        raise damaged(f'Missing field "{missing[0]}" in {where}', "it to be there")
 
 
-def _version(attrs: Mapping[str, Any]) -> int:
-    if "mxnet_version" not in attrs:
-        return OLDEST
-    match attrs["mxnet_version"]:
-        case ["int", int(version)] if 0 <= version < 10**9:
-            pass
-        case other:
-            raise _damaged(f"mxnet_version is {other!r:.60}", f'["int", {VERSION}]')
+def _read_version(reader: JsonReader) -> int:
+    version = OLDEST
+    for name in reader.members():
+        if name != "mxnet_version":
+            reader.skip()
+            continue
+        begin = reader.at
+        found = reader.match(_VERSION)
+        if found is None or int(found[1]) >= 10**9:
+            reader.at = begin
+            raise damaged(f"mxnet_version is {reader.shown():.60}", f'["int", {VERSION}]')
+        version = int(found[1])
     if version > VERSION:
         logging.getLogger(__name__).warning(
             "loading a symbol saved by MXNet %d.%d.%d, newer than 1.9.1, whose operators are known here",
             version // 10000, version // 100 % 100, version % 100,
         )  # fmt: skip
-    return int(version)
+    return version
 
 
-def _edges(where: str, edges: Sequence[Any], limit: int) -> list[tuple[int, int, int]]:
+def _edges(reader: JsonReader, where: str, limit: int) -> Iterator[tuple[int, int, int]]:
     """Edges as (node, output, version); they refer to one of `limit` nodes."""
-    found = []
-    for edge in edges:
-        if type(edge) is not list or len(edge) not in (2, 3) or any(type(n) is not int or n < 0 for n in edge):
-            raise _damaged(f"{where}: invalid json format, an edge is {edge!r:.60}", "[node, output, version]")
-        if edge[0] >= limit:
-            raise _damaged(f"{where}: an edge comes from node {edge[0]}", f"one of the {limit} before")
-        found.append((edge[0], edge[1], edge[2] if len(edge) == 3 else 0))
-    return found
+    for _ in reader.elements():
+        edge = reader.match(_EDGE)
+        if edge is None:
+            raise damaged(f"{where}: invalid json format, an edge is {reader.shown():.60}", "[node, output, version]")
+        source = int(edge[1])
+        if source >= limit:
+            raise damaged(f"{where}: an edge comes from node {source}", f"one of the {limit} before")
+        yield source, int(edge[2]), int(edge[3] or 0)
 
 
-def _make_nodes(descriptions: Sequence[Any]) -> list[Node]:
-    fields = [_fields(f"node {n}", value, NODE_FIELDS) for n, value in enumerate(descriptions)]
-    names = [one["name"] for one in fields]
-    nodes: list[Node] = []
-    for n, one in enumerate(fields):
-        edges = _edges(f"inputs of node {n}, {names[n]!r:.60}", one["inputs"], n)
-        if one["subgraphs"]:
-            raise _damaged(f"node {n}, {names[n]!r:.60}, contains subgraphs", "none: such operators are not there")
-        op = None
-        if one["op"] != "null":
-            op = lookup(one["op"])
-            if op is None:
-                users = [names[user] for user, other in enumerate(fields) if _uses(other, n)]
-                where = spell_place(names[n], [names[source] for source, _, _ in edges], users)
-                raise _unknown_operator(one["op"], where)
-        elif edges:
-            raise _damaged(f"variable {names[n]!r:.60} has {len(edges)} inputs", "none")
-        inputs = [Entry(nodes[source], index) for source, index, _ in edges]
-        nodes.append(Node(op, names[n], _attributes(n, one), inputs, [version for _, _, version in edges]))
-    return nodes
+def _entry(firsts: Sequence[Entry], source: int, index: int) -> Entry:
+    return firsts[source] if index == 0 else Entry(firsts[source].node, index)
 
 
-def _attributes(n: int, fields: Mapping[str, Any]) -> dict[str, str]:
-    merged: dict[str, str] = fields["param"] | fields["attrs"] | fields["attr"]
-    for key, value in merged.items():
-        if type(value) is not str:
-            raise _damaged(f"attribute {key!r:.60} of node {n} is {value!r:.60}", "a string")
-        if key in COUNTS and len(value.strip().lstrip("+0")) >= len(str(MOST_COUNTED)):
-            raise _damaged(f"{key} of node {n} is {value!r:.60}", f"less than {MOST_COUNTED}")
-    return merged
+def _read_nodes(reader: JsonReader) -> list[Entry]:
+    """The first output of each node, which all its users share."""
+    firsts: list[Entry] = []
+    equal_attrs: dict[Any, Mapping[str, str]] = {}
+    equal_versions: dict[Any, tuple[int, ...]] = {}
+    unknown = None
+    for n, _ in enumerate(reader.elements()):
+        op_name, node = _read_node(reader, n, firsts)
+        if len(node.attrs) <= SHORT:
+            node.attrs = _share(equal_attrs, tuple(node.attrs.items()), node.attrs)
+        node.versions = _share(equal_versions, node.versions, node.versions)
+        if node.op is None and op_name != "null" and unknown is None:
+            unknown = op_name, node
+        firsts.append(Entry(node, 0))
+    if unknown:
+        op_name, node = unknown
+        raise _unknown_operator(op_name, place(node, [first.node for first in firsts]))
+    return firsts
 
 
-def _uses(fields: Mapping[str, Any], n: int) -> bool:
-    return any(isinstance(edge, list) and edge[:1] == [n] for edge in fields["inputs"])
+def _share(known: dict[Any, V], key: tuple[Any, ...], value: V) -> V:
+    """What is known of that key, or the value: short ones that are equal become one object."""
+    if len(known) < MOST_SHARED and len(key) <= SHORT:
+        return known.setdefault(key, value)
+    return known.get(key, value)
+
+
+def _read_node(reader: JsonReader, n: int, firsts: Sequence[Entry]) -> tuple[str, Node]:
+    """A node and its operator's name; one whose operator is not known has none."""
+    attrs: dict[str, dict[str, str]] = {}
+    has_subgraphs = False
+    for field in _fields(reader, f"node {n}", NODE_FIELDS):
+        if field == "op":
+            op_name = reader.string(share=True)
+        elif field == "name":
+            name = reader.string()
+        elif field in ATTRIBUTE_FIELDS:
+            attrs[field] = _read_attributes(reader, n)
+        elif field == "subgraphs":
+            for _ in reader.elements():
+                has_subgraphs = True
+                reader.skip()
+        else:
+            if field == "inputs":
+                inputs_at = reader.at
+            reader.skip()
+    end, reader.at = reader.at, inputs_at
+    inputs, versions = _read_inputs(reader, f"inputs of node {n}, {name!r:.60}", firsts)
+    reader.at = end
+    if has_subgraphs:
+        raise damaged(f"node {n}, {name!r:.60}, contains subgraphs", "none: such operators are not there")
+    if op_name == "null" and inputs:
+        raise damaged(f"variable {name!r:.60} has {len(inputs)} inputs", "none")
+    op = None if op_name == "null" else lookup(op_name)
+    given = [attrs[field] for field in ATTRIBUTE_FIELDS if field in attrs]
+    merged = given[0] if len(given) == 1 else {key: text for one in given for key, text in one.items()}
+    return op_name, Node(op, name, merged, inputs, versions)
+
+
+def _read_inputs(reader: JsonReader, where: str, firsts: Sequence[Entry]) -> tuple[list[Entry], list[int]]:
+    inputs: list[Entry] = []
+    versions = []
+    for source, index, version in _edges(reader, where, len(firsts)):
+        if len(inputs) == MOST_COUNTED:
+            raise damaged(f"{where}: there are more than {MOST_COUNTED}", "fewer")
+        inputs.append(_entry(firsts, source, index))
+        versions.append(version)
+    return inputs, versions
+
+
+def _read_attributes(reader: JsonReader, n: int) -> dict[str, str]:
+    attrs = {}
+    for key in reader.members():
+        if reader.kind() is not str:
+            raise damaged(f"attribute {key!r:.60} of node {n} is {reader.shown():.60}", "a string")
+        text = attrs[key] = reader.string(share=True)
+        if key in COUNTS and len(text.strip().lstrip("+0")) >= len(str(MOST_COUNTED)):
+            raise damaged(f"{key} of node {n} is {text!r:.60}", f"less than {MOST_COUNTED}")
+    return attrs
 
 
 def at_node(node: Node, order: Iterable[Node], action: Callable[[Node], None]) -> None:
@@ -299,10 +373,8 @@ def at_node(node: Node, order: Iterable[Node], action: Callable[[Node], None]) -
     try:
         action(node)
     except MXNetError as error:
-        users = [other.name for other in order if any(entry.node is node for entry in other.inputs)]
-        where = spell_place(node.name, [entry.node.name for entry in node.inputs], users)
         raise FormatError(
-            f"node {where}: {error.message}", op="" if node.op is None else node.op.name,
+            f"node {place(node, order)}: {error.message}", op="" if node.op is None else node.op.name,
             argument=error.argument, got=error.got, expected=error.expected, fix=error.fix,
         ) from error  # fmt: skip
 
@@ -311,17 +383,10 @@ def _check_node(node: Node) -> None:
     """Its parameters can be read, it has not more inputs than its operator takes, and its states are variables."""
     wanted = node.input_names()
     if len(node.inputs) > len(wanted):
-        raise _damaged(f"it has {len(node.inputs)} inputs", f"{len(wanted)}: {', '.join(wanted)}")
+        raise damaged(f"it has {len(node.inputs)} inputs", f"{len(wanted)}: {', '.join(wanted)}")
     for state, _ in node.aux_inputs():
         if not state.is_variable:
-            raise _damaged(f"it writes to {state.name!r:.60}", "a variable there: it is an auxiliary state")
-
-
-def _damaged(found: str, expected: str) -> FormatError:
-    return FormatError(
-        f"{found}, expected {expected}", op="load_json", argument="json", got=found, expected=expected,
-        fix="Take an undamaged copy of the file.",
-    )  # fmt: skip
+            raise damaged(f"it writes to {state.name!r:.60}", "a variable there: it is an auxiliary state")
 
 
 def _unknown_operator(op: str, where: str) -> FormatError:

@@ -149,7 +149,7 @@ class Symbol(ArithmeticMethods):
         if head is None:
             why, fix = "Symbol.SetAttrs only works for non-grouped symbol", "Pick one output, such as group[0]."
             raise refusal(ParamError, "symbol", "a group", "one node", why, fix=fix, op="_set_attr")
-        head.replace_attrs(head.attrs | _stored(attributes))
+        head.replace_attrs({**head.attrs, **_stored(attributes)})
 
     def _head(self) -> Node | None:
         """The node that all outputs belong to."""

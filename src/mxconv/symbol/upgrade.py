@@ -2,7 +2,8 @@
 
 before 1.9.1   `lr_mult` and the other hidden keys become `__lr_mult__`; `weight_lr_mult` of an operator becomes
                its weight's
-before 0.9.0   inputs that are missing at the end (auxiliary states, or weights) are made, with the node's attributes
+before 0.9.0   inputs that are missing at the end (auxiliary states, or weights) are made, with the node's attributes;
+               not those that a parameter counts
 before 0.9.4   variables get the initializers that their operators ask for
 before 0.9.5   `axis=-1` of argmax and argmin meant all axes: it is dropped
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ..attribute import HIDDEN_KEYS
 from .compose import missing_inputs, stamp_initializers
 from .graph import Entry, Node, topological
+from .json_reader import damaged
 
 VERSION = 10901
 """The version of MXNet whose files we write: 1.9.1."""
@@ -44,10 +46,10 @@ def _name_hidden_keys(node: Node) -> None:
         if key == found:
             kept[f"__{key}__"] = text
         elif target is not None and target.is_variable:
-            target.attrs[f"__{found}__"] = text
+            target.replace_attrs({**target.attrs, f"__{found}__": text})
         else:
             kept[key] = text
-    node.replace_attrs(node.attrs | kept)
+    node.replace_attrs({**node.attrs, **kept})
 
 
 def _hidden_key(key: str) -> str:
@@ -57,6 +59,8 @@ def _hidden_key(key: str) -> str:
 
 def _add_missing_inputs(node: Node) -> None:
     names = node.input_names()[len(node.inputs) :]
+    if names and node.op is not None and node.op.variadic:  # a few characters would make thousands of variables
+        raise damaged(f"it has {len(node.inputs)} inputs", f"as many as {node.op.variadic} says")
     node.inputs += tuple(missing_inputs(node.name, names, node.attrs))
     node.versions += (0,) * len(names)
 
