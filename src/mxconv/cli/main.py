@@ -243,6 +243,7 @@ def tune(
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds of about 0.05 s.")] = 5,
     again: Annotated[bool, typer.Option("--again", help="Measure what is known, too.")] = False,
     show: Annotated[str | None, typer.Option(metavar="TEXT", help="Show the classes with TEXT in them.")] = None,
+    save: Annotated[str | None, typer.Option(metavar="FILE", help="Write what --show shows as JSON.")] = None,
     forget: Annotated[str | None, typer.Option(metavar="TEXT", help="Forget the classes with TEXT in them.")] = None,
 ) -> None:
     """Measure the algorithms that may be the fastest for each problem; calls with similar shapes then use the winner.
@@ -257,10 +258,14 @@ def tune(
       mxconv tune --checkpoint resnet-50 0 --data 1,3,224,224
       mxconv tune --show ""
     """
-    from .tune import run_forget, run_show, run_tune
+    from pathlib import Path
+
+    from .tune import run_forget, run_save, run_show, run_tune
 
     if forget is not None:
         run_forget(forget)
+    elif save is not None:
+        run_save(show or "", Path(save))
     elif show is not None:
         run_show(show)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ..ops.refusal import refusal
 from .attributes import parse_shape
 from .checkpoint import load_checkpoint
 from .console import console, progress, table
+from .files import replacing
 from .run import bind, find_inputs, with_types
 
 
@@ -73,14 +75,27 @@ def run_show(pattern: str) -> None:
         rows.add_row(name, ", ".join(f"{one} {1e12 * rates[one]:.3g}" for one in order))
     if known:
         console().print(rows)
-    typer.echo(f"{len(known)} classes of shapes" if len(known) != 1 else "1 class of shapes")
+    typer.echo(_classes(len(known)))
+
+
+def run_save(pattern: str, path: Path) -> None:
+    """Write what is remembered of those classes to a file, as the package ships one (mxconv/engine/tuned.json)."""
+    known = {name: dict(rates) for name, rates in plan_store.all_rates().items() if pattern in name}
+    rounded = {name: {one: float(f"{rate:.3g}") for one, rate in rates.items()} for name, rates in known.items()}
+    with replacing(path) as file:
+        file.write((json.dumps(rounded, indent=0, sort_keys=True) + "\n").encode())
+    typer.echo(f"wrote {_classes(len(known))} to {path}")
+
+
+def _classes(count: int) -> str:
+    return "1 class of shapes" if count == 1 else f"{count} classes of shapes"
 
 
 def run_forget(pattern: str) -> None:
     """Drop what is remembered of the classes that a pattern is part of."""
     count = plan_store.forget(lambda name: pattern in name)
     tuner.forget()
-    typer.echo(f"forgot {count} classes of shapes" if count != 1 else "forgot 1 class of shapes")
+    typer.echo(f"forgot {_classes(count)}")
 
 
 def _read(texts: Iterable[str]) -> Iterable[ConvProblem]:
@@ -141,6 +156,6 @@ def _print(outcomes: Sequence[Outcome], skipped: dict[str, str]) -> None:
     new = sum(one.is_new for one in outcomes)
     mean = float(np.exp(np.mean([np.log(one.gain) for one in outcomes]))) if outcomes else 1.0
     screen.print(
-        f"{len(outcomes)} classes of shapes, {new} measured now; in {changed} something else is faster than what the "
+        f"{_classes(len(outcomes))}, {new} measured now; in {changed} something else is faster than what the "
         f"estimate chooses; {mean:.3f} times as fast in the geometric mean."
     )

@@ -6,8 +6,11 @@ policies learn from each other. The file belongs to this CPU and these versions;
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..jit import code_cache
@@ -72,6 +75,9 @@ def _is_row(row: Any) -> bool:
     return isinstance(row, dict) and all(isinstance(rate, float) and 0 < rate < math.inf for rate in row.values())
 
 
+SHIPPED = Path(__file__).with_name("tuned.json")
+"""What was measured elsewhere, by class: which algorithms to begin with, until this machine has been measured."""
+
 _file = KeptFile("tuning.json", _is_row, MOST_CLASSES)
 _read: tuple[tuple[str, int, int], dict[str, dict[str, float]]] | None = None
 
@@ -94,6 +100,20 @@ def all_rates() -> Mapping[str, Rates]:
 def rates_of(name: str) -> Rates:
     """What is remembered of a class."""
     return all_rates().get(name, {})
+
+
+def shipped(name: str) -> Rates:
+    """What was measured of a class elsewhere; only how the algorithms compare means anything here."""
+    return _shipped(SHIPPED).get(name, {})
+
+
+@functools.cache
+def _shipped(path: Path) -> Mapping[str, Rates]:
+    try:
+        table = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {name: row for name, row in table.items() if _is_row(row)} if isinstance(table, dict) else {}
 
 
 def remember(name: str, rates: Rates) -> None:

@@ -3,7 +3,8 @@
 Nobody waits: calls run what the estimate chooses, and as soon as a class has taken long enough, single calls run one of
 the alternatives in its place, on the caller's own data, within a tenth of the time that is spent in the class. All are
 admitted by the call's policy, so that any result is as good, if not the same bits. `fastest` measures at once instead,
-in the first call of a class. What was found is remembered (plan_store.py).
+in the first call of a class. What was found is remembered (plan_store.py); what others found (tuned.json) says who goes
+first until then.
 
 A class is not worth it where all is over in a moment, or where only one algorithm can be the fastest.
 """
@@ -25,8 +26,8 @@ SHARE = 0.1
 """How much of the time of a class alternatives may take, beyond what the best known algorithm would have."""
 SAMPLES = 3
 """Runs that count for each algorithm; the fastest one stands for it."""
-HOPELESS = 1.5
-"""After one run that takes so many times the best one's, an algorithm needs no more."""
+FEW_SAMPLES, HOPELESS = 2, 1.5
+"""Runs that are enough for an algorithm that takes so many times the best one's."""
 MOST_TRIES = 12
 """Runs after which those count, too, in which the weight had to be packed."""
 PREPARING = 0.05
@@ -57,7 +58,7 @@ class Race:
         self.samples: dict[str, int] = {}
         self.tries: dict[str, int] = {}
         self.rates: dict[str, float] = dict(plan_store.rates_of(name))
-        """The times that are final."""
+        """The times that count, of the algorithms that have run often enough; they may yet become smaller."""
         self.spent = self.extra = 0.0
 
     def note(self, name: str, rate: float, counts: bool) -> bool:
@@ -65,13 +66,13 @@ class Race:
         self.tries[name] = self.tries.get(name, 0) + 1
         if not counts and self.tries[name] < MOST_TRIES:
             return False
-        self.best[name] = min(rate, self.best.get(name, rate))
+        best = self.best[name] = min(rate, self.best.get(name, rate))
         self.samples[name] = self.samples.get(name, 0) + 1
-        is_final = self.samples[name] >= SAMPLES or self.best[name] > HOPELESS * min(self.best.values())
-        if name in self.rates or not is_final:
-            return False
-        self.rates[name] = self.best[name]
-        return True
+        enough = FEW_SAMPLES if best > HOPELESS * min(self.best.values()) else SAMPLES
+        is_new = name not in self.rates and self.samples[name] >= enough
+        if is_new or name in self.rates:
+            self.rates[name] = min(best, self.rates.get(name, best))
+        return is_new
 
 
 class Contest:
@@ -91,14 +92,14 @@ class Contest:
         return not self._rivals.keys() <= self.race.rates.keys()
 
     def order(self, ranked: Sequence[Consideration]) -> list[Consideration]:
-        """Those that were ranked by estimate, the fastest first if all that may be are measured."""
-        if self.is_open:
+        """Those that were ranked by estimate, the fastest first if all that may be are measured, here or by us."""
+        rates = plan_store.shipped(self.race.name) if self.is_open else self.race.rates
+        if not self._rivals.keys() <= rates.keys():
             return list(ranked)
-        rates = {name: self.race.rates[name] for name in self._rivals}
-        favourite, fastest = next(iter(rates)), min(rates, key=rates.__getitem__)
+        favourite, fastest = next(iter(self._rivals)), min(self._rivals, key=rates.__getitem__)
         if rates[fastest] > CLEARLY * rates[favourite]:
             return list(ranked)
-        return sorted(ranked, key=lambda one: rates.get(one.name, float("inf")))
+        return sorted(ranked, key=lambda one: rates[one.name] if one.name in self._rivals else float("inf"))
 
     def run(self, plan: Plan, execute: Callable[[Plan], bool], may_repeat: bool) -> Plan:
         """Compute once, with this plan or an alternative's; returns the one whose result stands.
@@ -110,12 +111,12 @@ class Contest:
             for name in [name for name in self._rivals if name not in self.race.rates]:
                 rival = self._plan_of(name, plan)
                 while rival is not None and name not in self.race.rates:
-                    self._timed(rival, execute)
+                    self._timed(rival, execute, plan)
             plan = self._fastest(plan)
             execute(plan)
             return plan
         chosen = self._turn(plan)
-        self._timed(chosen, execute)
+        self._timed(chosen, execute, plan)
         return chosen
 
     def _turn(self, plan: Plan) -> Plan:
@@ -155,7 +156,7 @@ class Contest:
             return plan
         return self._plans.get(min(rates, key=rates.__getitem__), plan)
 
-    def _timed(self, plan: Plan, execute: Callable[[Plan], bool]) -> None:
+    def _timed(self, plan: Plan, execute: Callable[[Plan], bool], usual: Plan) -> None:
         with _lock:
             _busy[0] += 1
             _busy[1] += 1
@@ -172,14 +173,14 @@ class Contest:
         with _lock:
             is_warm = name in self._warm
             self._warm.add(name)
-            usual = min(race.best.values(), default=0.0) * self._flops
+            least = min(race.best.values(), default=0.0) * self._flops
             is_final = race.note(name, seconds / self._flops, is_warm and is_typical and alone)
             race.spent += seconds
-            if name != next(iter(self._rivals)):
-                race.extra += max(0.0, seconds - usual)
+            if plan is not usual:
+                race.extra += max(0.0, seconds - least)
         if is_final and self._search.limit is None:
             start = clock()
-            plan_store.remember(race.name, {name: race.rates[name]})
+            plan_store.remember(race.name, race.rates)
             with _lock:
                 race.extra += clock() - start
 

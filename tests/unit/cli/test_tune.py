@@ -29,9 +29,9 @@ def test_a_problem_is_measured_once(mxconv: Callable) -> None:
     first = tune(mxconv, LINE)
     assert (first.status, first.err) == (0, "")
     assert "c16->32 i64x64 k3x3" in " ".join(first.out.split())
-    assert "1 classes of shapes, 1 measured now" in " ".join(first.out.split())
+    assert "1 class of shapes, 1 measured now" in " ".join(first.out.split())
     again = tune(mxconv, LINE, LINE.replace("i60x60", "i61x62"))
-    assert "1 classes of shapes, 0 measured now" in " ".join(again.out.split())
+    assert "1 class of shapes, 0 measured now" in " ".join(again.out.split())
     assert "1 measured now" in " ".join(tune(mxconv, LINE, "--again").out.split())
     assert len(plan_store.all_rates()) == 1
 
@@ -51,13 +51,22 @@ def test_the_convolutions_of_a_network(mxconv: Callable, tmp_path: Path) -> None
     for n in range(2):
         x = mx.sym.Convolution(x, kernel=(3, 3), pad=(1, 1), num_filter=16, name=f"conv{n}")
     shapes, _, _ = x.infer_shape(data=(1, 8, 64, 64))
-    args = {
-        name: mx.nd.ones(shape) for name, shape in zip(x.list_arguments(), shapes, strict=True) if name != "data"
-    }
+    args = {name: mx.nd.ones(shape) for name, shape in zip(x.list_arguments(), shapes, strict=True) if name != "data"}
     mx.model.save_checkpoint(str(tmp_path / "net"), 3, x, args, {})
     answer = tune(mxconv, "--checkpoint", tmp_path / "net", 3, "--data", "1,8,64,64")
     assert answer.status == 0, answer.err
     assert [name.split()[5] for name in plan_store.all_rates()] == ["c8->16", "c16->16"]
+
+
+def test_what_is_known_can_be_written_as_the_package_ships_it(
+    mxconv: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune(mxconv, LINE)
+    answer = mxconv("tune", "--save", tmp_path / "tuned.json")
+    assert answer.out.startswith("wrote 1 class of shapes to ")
+    monkeypatch.setattr(plan_store, "SHIPPED", tmp_path / "tuned.json")
+    ((name, rates),) = plan_store.all_rates().items()
+    assert plan_store.shipped(name) == {one: pytest.approx(rate, rel=0.01) for one, rate in rates.items()}
 
 
 def test_what_is_known_can_be_shown_and_forgotten(mxconv: Callable) -> None:

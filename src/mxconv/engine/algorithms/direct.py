@@ -256,7 +256,8 @@ class Direct(Plain):
         boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         copies = boxes / interleave_of(roles) * roles.channels * cut.row_blocks
         products = roles.channels * roles.all_taps / roles.phases
-        rows, vectors = -(-roles.rows // tile.mr) * tile.mr, cut.runs * (cut.vectors + 0.5 * (cut.vectors % tile.nv))
+        rows = -(-roles.rows // tile.mr) * tile.mr
+        vectors: float = cut.runs * (cut.vectors + 0.5 * (cut.vectors % tile.nv))
         busy, storing, starting = BUSY, STORING, 0.0
         if choose_row_tile(roles, target, lanes, cut.block) is not None:
             vectors = cut.runs * cut.block[-2] * -(-cut.block[-1] // lanes)
