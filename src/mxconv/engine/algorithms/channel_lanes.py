@@ -37,6 +37,7 @@ from .correlation import (
     halves,
     make_tables,
     measure_box,
+    merged,
     roles_of,
     staged_state,
     with_row_axis,
@@ -57,7 +58,7 @@ MOST_STAGED_BYTES = 1 << 20
 """What the staged copy of the smallest box may take: it is read again for every tile."""
 MOST_PIXELS = 4096
 """Pixels in a box, which are listed."""
-LEAST_PRODUCTS = 256
+LEAST_PRODUCTS = 64
 """Products in a sum, from which on transposing the results costs little."""
 LEAST_PRODUCTS_OF_PHASES = 2048
 """The same where the phases of a stride are stored apart, which direct interleaves."""
@@ -73,13 +74,18 @@ STORING, WEIGHTS = 40.0, 0.5
 """Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
 
 
+WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (12, 2), (13, 2))
+TILES = ((6, 2), (5, 2), (4, 3), (3, 3))
+"""Pixels and vectors of channels of the tiles that are considered, for 32 registers and for 16."""
+
+
 def choose_tile(target: Target, lanes: int, rows: int, pixels: int) -> Tile:
     """The tile that fills the registers and wastes the fewest lanes and pixels.
 
     Accumulators, the vectors of a product's channels and a broadcast pixel stay in registers; narrow tiles load more
     for each product.
     """
-    tiles = [(6, 4), (5, 4), (8, 3), (7, 3)] if target.registers >= 32 else [(6, 2), (5, 2), (4, 3), (3, 3)]
+    tiles = WIDE_TILES if target.registers >= 32 else TILES
 
     def cost(shape: tuple[int, int]) -> float:
         mr, nv = shape
@@ -151,7 +157,7 @@ class ChannelLanes(Plain):
             return Verdict(False, "direction backward_weight, needs forward or backward_data")
         if problem.storage.kind == "complex":
             return Verdict(False, f"dtype {problem.dtype}, needs real numbers")
-        roles = with_row_axis(roles_of(problem))
+        roles = with_row_axis(merged(roles_of(problem)))
         products = roles.channels * roles.most_taps
         if not roles.pixels or not roles.rows:
             return Verdict(False, "no results, needs some")
@@ -189,7 +195,7 @@ class ChannelLanes(Plain):
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        roles, numbers = with_row_axis(roles_of(problem)), Numbers.of(problem.dtype)
+        roles, numbers = with_row_axis(merged(roles_of(problem))), Numbers.of(problem.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
         tile = choose_tile(target, lanes, roles.rows, roles.pixels)
@@ -206,7 +212,7 @@ class ChannelLanes(Plain):
         return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
-        p, roles = problem, with_row_axis(roles_of(problem))
+        p, roles = problem, with_row_axis(merged(roles_of(problem)))
         numbers = Numbers.of(p.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)

@@ -99,6 +99,38 @@ def roles_of(p: ConvProblem) -> Roles:
     )
 
 
+def merged(roles: Roles) -> Roles:
+    """The same correlation with neighbouring axes made one where each position only sees itself and rows follow each
+    other without a gap, in the source and in the destination: the pixels of a 1x1 convolution are one long row."""
+    axes = list(range(len(roles.axes)))
+    extents = list(roles.src_spatial)
+    plans = list(roles.axes)
+    for a in reversed(range(len(axes) - 1)):
+        inner = axes[a + 1]
+        if (
+            is_pointwise(plans[a], extents[a])
+            and is_pointwise(plans[a + 1], extents[a + 1])
+            and roles.src_strides[a] == roles.src_strides[inner] * extents[a + 1]
+            and roles.dst_strides[a] == roles.dst_strides[inner] * extents[a + 1]
+        ):
+            extents[a : a + 2] = [extents[a] * extents[a + 1]]
+            plans[a : a + 2] = [geometry.forward_axis(extents[a], 1, 1, 1, 0)]
+            del axes[a]
+    return replace(
+        roles,
+        src_spatial=tuple(extents),
+        axes=tuple(plans),
+        src_strides=tuple(roles.src_strides[a] for a in axes),
+        dst_strides=tuple(roles.dst_strides[a] for a in axes),
+        w_strides=tuple(roles.w_strides[a] for a in axes),
+    )
+
+
+def is_pointwise(axis: geometry.AxisPlan, extent: int) -> bool:
+    """Whether each of an axis's positions, as many as the source has, only sees itself."""
+    return axis == geometry.forward_axis(extent, 1, 1, 1, 0)
+
+
 def with_row_axis(roles: Roles) -> Roles:
     """The same correlation with at least two axes: a 1-D one gets a row axis of extent 1."""
     if len(roles.axes) > 1:

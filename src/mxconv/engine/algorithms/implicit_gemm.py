@@ -22,7 +22,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict
-from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, roles_of
+from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, merged, roles_of
 from .costs import ACROSS_ROWS, ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
@@ -117,7 +117,7 @@ class ImplicitGemm(Plain):
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        roles, numbers = roles_of(problem), Numbers.of(problem.dtype)
+        roles, numbers = merged(roles_of(problem)), Numbers.of(problem.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
         samples, parts = problem.batch * problem.groups, numbers.parts
@@ -139,7 +139,7 @@ class ImplicitGemm(Plain):
         return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
-        p, roles = problem, roles_of(problem)
+        p, roles = problem, merged(roles_of(problem))
         numbers = Numbers.of(p.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
         most_pixels, most_rows = config.get("block_pixels"), config.get("block_channels")
@@ -164,9 +164,9 @@ class ImplicitGemm(Plain):
         block_pixels = panels_in_use * nr
         vectors = block_pixels // lanes
         scratch = Ledger()
-        scratch.book("state", 8 * (len(STATE_NAMES) + len(STATE) + p.rank * len(AXIS_STATE_NAMES)))
+        scratch.book("state", 8 * (len(STATE_NAMES) + len(STATE) + len(roles.axes) * len(AXIS_STATE_NAMES)))
         for name, bytes_ in (
-            ("at_coords", 8 * p.rank * block_pixels),
+            ("at_coords", 8 * len(roles.axes) * block_pixels),
             ("at_src", 8 * block_pixels),
             ("at_dst", 8 * block_pixels),
             ("at_flags", 8 * len(FLAGS) * vectors),

@@ -90,32 +90,47 @@ class _Bundle(Correlation):
             last_src, last_dst, count, dst_near, bits, plain = (f.variable(I64, 0) for _ in range(6))
             with f.loop(0, f.args["vectors"]) as v:
                 segments = f.offset(all_segments, v * (SEGMENTS * SEGMENT_ROW), I64)
-                count.set(0)
-                dst_near.set(1)
-                bits.set(0)
-                with f.loop(0, self.lanes) as lane:
-                    at = v * self.lanes + lane
-                    number = f.args["first"] + at
-                    with f.when(number < pixels) as otherwise:
-                        in_src, in_dst = self.locate_pixel(f, rank, tables, state, number, coords, block, at)
-                        follows = lane > 0
-                        new = (follows & in_src.equals(last_src.get() + lane_step)) ^ 1
-                        with f.when(new):
-                            slot = f.offset(segments, f.smaller(count.get(), SEGMENTS - 1) * SEGMENT_ROW, I64)
-                            f.store(in_src - lane * lane_step, slot)
-                            bits.set(0)
-                            count.set(count.get() + 1)
-                        near = f.cast("zext", in_dst.equals(last_dst.get() + 1), I64)
-                        dst_near.set(f.select(follows, dst_near.get() & near, f.constant(1, I64)))
-                        bits.set(bits.get() | (f.constant(1, I64) << lane))
-                        slot = f.offset(segments, (f.smaller(count.get(), SEGMENTS) - 1) * SEGMENT_ROW, I64)
-                        f.store(bits.get(), slot, 1)
-                        last_src.set(in_src)
-                        last_dst.set(in_dst)
-                    with otherwise, f.loop(0, rank) as a:  # beyond the last pixel: such a lane reads nowhere
-                        f.store(f.constant(NOWHERE, I64), coords, a * block + at)
-                    f.store(last_src.get(), src, at)
-                    f.store(last_dst.get(), dst, at)
+                number = f.args["first"] + v * self.lanes
+                row_count = self.axis_state.read(f, self.state_row(f, state, rank - 1), "count")[0]
+                in_row = (number % row_count + self.lanes <= row_count) & (number + self.lanes <= pixels)
+                with f.when(in_row) as otherwise:
+                    # Neighbours on the last axis: one position is divided out, the others follow.
+                    start = self.locate_pixel(f, rank, tables, state, number, coords, block, v * self.lanes)
+                    self.follow_row(f, rank, tables, (coords, src, dst), start, block, v * self.lanes)
+                    last_src.set(start[0])
+                    last_dst.set(start[1])
+                    f.store(start[0], segments)
+                    f.store(f.constant((1 << self.lanes) - 1, I64), segments, 1)
+                    count.set(1)
+                    (dst_stride, dst_step) = AXIS.read(f, self.axis_row(f, tables, rank - 1), "dst_stride", "dst_step")
+                    dst_near.set(f.cast("zext", (dst_stride * dst_step).equals(1), I64))
+                with otherwise:
+                    count.set(0)
+                    dst_near.set(1)
+                    bits.set(0)
+                    with f.loop(0, self.lanes) as lane:
+                        at = v * self.lanes + lane
+                        number = f.args["first"] + at
+                        with f.when(number < pixels) as otherwise:
+                            in_src, in_dst = self.locate_pixel(f, rank, tables, state, number, coords, block, at)
+                            follows = lane > 0
+                            new = (follows & in_src.equals(last_src.get() + lane_step)) ^ 1
+                            with f.when(new):
+                                slot = f.offset(segments, f.smaller(count.get(), SEGMENTS - 1) * SEGMENT_ROW, I64)
+                                f.store(in_src - lane * lane_step, slot)
+                                bits.set(0)
+                                count.set(count.get() + 1)
+                            near = f.cast("zext", in_dst.equals(last_dst.get() + 1), I64)
+                            dst_near.set(f.select(follows, dst_near.get() & near, f.constant(1, I64)))
+                            bits.set(bits.get() | (f.constant(1, I64) << lane))
+                            slot = f.offset(segments, (f.smaller(count.get(), SEGMENTS) - 1) * SEGMENT_ROW, I64)
+                            f.store(bits.get(), slot, 1)
+                            last_src.set(in_src)
+                            last_dst.set(in_dst)
+                        with otherwise, f.loop(0, rank) as a:  # beyond the last pixel: such a lane reads nowhere
+                            f.store(f.constant(NOWHERE, I64), coords, a * block + at)
+                        f.store(last_src.get(), src, at)
+                        f.store(last_dst.get(), dst, at)
                 few = (count.get() <= SEGMENTS) & (lane_step > 0) & (lane_step <= self.most_lane_step)
                 row = f.offset(flags, v * len(FLAGS), I64)
                 f.store(f.select(few, count.get(), 0), row, FLAGS.index["segments"])
@@ -157,6 +172,29 @@ class _Bundle(Correlation):
             in_src.set(in_src.get() + grid * src_step * src_stride)
             in_dst.set(in_dst.get() + (origin + grid * dst_step) * dst_stride)
         return in_src.get(), in_dst.get()
+
+    def follow_row(
+        self,
+        f: Function,
+        rank: Value,
+        tables: Value,
+        sections: tuple[Value, Value, Value],
+        start: tuple[Value, Value],
+        block: Value,
+        at: Value,
+    ) -> None:
+        """A vector of pixels that are neighbours on the last axis, the first of which has been located."""
+        lanes, numbers = self.lanes, f.lane_numbers(self.lanes)
+        coords, src, dst = sections
+        names = ("src_stride", "src_step", "dst_stride", "dst_step")
+        src_stride, src_step, dst_stride, dst_step = AXIS.read(f, self.axis_row(f, tables, rank - 1), *names)
+        with f.loop(0, rank) as a:
+            row = a * block + at
+            step = f.select(a.equals(rank - 1), src_step, 0)
+            first = f.splat(f.load(I64, coords, row), lanes)
+            f.store(first + numbers * f.splat(step, lanes), coords, row)
+        for section, first, step in ((src, start[0], src_stride * src_step), (dst, start[1], dst_stride * dst_step)):
+            f.store(f.splat(first, lanes) + numbers * f.splat(step, lanes), section, at)
 
     def emit_pack_source(self) -> None:
         """b[panel][tap][channel][parts][nr] of one chunk, widened; lanes outside the image are 0."""
