@@ -8,6 +8,7 @@ first that did not pass ends the batch.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import traceback
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--file", type=Path, help="a file with one case a line, in place of numbers")
+    parser.add_argument("--problems", default="random_problems", help="the module here whose make_case numbers cases")
     parser.add_argument("--fault", help="the name of a fault to seed before mxconv is imported")
     parser.add_argument("--at-once", type=int, default=1, help="cases that run at the same time, in Python threads")
     options = parser.parse_args(arguments)
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from mxconv.jit import compiler
 
     from .compare import Mismatch
-    from .random_problems import make_case, read_cases
+    from .random_problems import read_cases
     from .run_case import guarded_allocate, named_compile, run_case
 
     workspace.Ledger.allocate = guarded_allocate
@@ -49,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(json.dumps({"case": str(case), **record}))
         return "failed" not in record
 
+    make_case = importlib.import_module(f".{options.problems}", __package__).make_case
     numbers = range(options.first, options.first + options.count)
     cases = read_cases(options.file) if options.file else map(make_case, numbers)
     if options.at_once == 1:

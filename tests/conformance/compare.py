@@ -100,7 +100,8 @@ def tolerance_of_transforms(
     for name in ("scale", "slope"):
         spread *= max(1.0, np.abs(clean.get(name, np.zeros(1))).max(initial=0.0))
     loose = 4 * error * accumulate / 2**-24 * spread
-    return loose + (store + 2**-23) * np.abs(exact) + SUBNORMAL.get(p.dtype, 0.0)
+    size = np.where(np.isfinite(exact), np.abs(exact), 0)
+    return loose + (store + 2**-23) * size + SUBNORMAL.get(p.dtype, 0.0)
 
 
 def compare(

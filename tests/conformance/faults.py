@@ -23,10 +23,13 @@ class Fault:
     mutated: str
     algorithm: str = ""
     """The algorithms that the problems may use, separated by commas; empty: all."""
+    problems: str = "random_problems"
+    """The module here that draws problems which these algorithms accept."""
 
 
 GEMM = "implicit_gemm,direct_weight,scratch_free"
 LANES = "channel_lanes,direct_weight,scratch_free"
+FFT_1D = ("fft_1d", "fft_1d_problems")
 
 FAULTS: dict[str, Fault] = {
     # geometry
@@ -204,6 +207,22 @@ FAULTS: dict[str, Fault] = {
         "scratch_free",
     ),
     "scratch_free: lanes that are added twice": Fault("range(half, 2 * half)", "range(half)", "scratch_free"),
+    # fft_1d's kernels
+    "fft_1d: a block is one result too long": Fault(
+        "outputs = min(2 * half - line.taps + 1,", "outputs = min(2 * half - line.taps + 2,", *FFT_1D
+    ),
+    "fft_1d: one sample too many is staged": Fault(
+        "(number >= f.splat(low, lanes)) & (number < f.splat(high, lanes))",
+        "(number >= f.splat(low, lanes)) & (number <= f.splat(high, lanes))",
+        *FFT_1D,
+    ),
+    "fft_1d: a huge sample reaches one result too many": Fault(
+        "f.loop(f.larger(j - taps + 1, 0), f.smaller(j + 1, outputs))",
+        "f.loop(f.larger(j - taps, 0), f.smaller(j + 1, outputs))",
+        *FFT_1D,
+    ),
+    "fft_1d: taps of another set": Fault("family % sets * len(SET)", "(family + 1) % sets * len(SET)", *FFT_1D),
+    "fft_1d: a position that no sample reaches": Fault("& (there % divide).equals(0) &", "&", *FFT_1D),
     # the language and the conversions
     "second level: the first chain is added to rubbish": Fault(
         "with f.when(first.equals(1)) as otherwise", "with f.when(first.equals(2)) as otherwise"

@@ -14,7 +14,7 @@ PROBLEMS = 1000
 def test_the_check_catches(name, environment):
     locate(FAULTS[name])
     outcome = run_child(
-        ["--fault", name, "--count", str(PROBLEMS)],
+        ["--fault", name, "--problems", FAULTS[name].problems, "--count", str(PROBLEMS)],
         timeout=240,
         environment={**environment, "MXCONV_ALGORITHMS": FAULTS[name].algorithm},
     )

@@ -208,5 +208,9 @@ def unite(f: Function, y: Sequence[Complex], powers: Sequence[Factor]) -> list[C
 
 
 def _parts(turns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The real and the imaginary parts of exp(2 pi i turns), before all axes."""
-    return np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)])
+    """The real and the imaginary parts of exp(2 pi i turns), before all axes; turns that are exact lose nothing."""
+    quarters = np.rint(4 * turns)
+    angle = 2 * np.pi * (turns - quarters / 4)
+    re, im = np.cos(angle), np.sin(angle)
+    quarter = quarters.astype(np.int64) % 4
+    return np.stack([np.choose(quarter, (re, -im, -re, im)), np.choose(quarter, (im, re, -im, -re))])

@@ -1,0 +1,91 @@
+"""Random cases by number that fft_1d accepts: filters of some length along one axis of any array."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from mxconv import geometry
+from mxconv.dtypes import DTYPES
+from mxconv.engine.algorithms.fft_1d import LEAST_TAPS
+from mxconv.engine.problem import ConvProblem
+
+from .random_problems import EPILOGUES, Case, strides_of
+
+FLOATS = tuple(name for name, dtype in DTYPES.items() if dtype.kind == "float")
+MAX_ELEMENTS = 40_000
+MAX_PRODUCTS = 2_000_000
+
+
+def make_case(number: int) -> Case:
+    """The case of that number, the same on every machine."""
+    rng = random.Random(number)
+    while True:
+        problem = _problem(rng)
+        shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
+        is_small = max(map(math.prod, shapes)) <= MAX_ELEMENTS and 0 < problem.products <= MAX_PRODUCTS
+        if is_small and problem.in_spatial != problem.kernel:  # one window is computed as a matrix product
+            break
+    knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
+    if rng.random() < 0.7:
+        knobs |= {
+            "block_pixels": rng.choice((7, 16, 100, 300)),
+            "block_channels": rng.randint(1, 12),
+            "block_reduction": rng.randint(1, 4),
+        }
+    return Case(
+        problem,
+        seed=number,
+        data=rng.choices(("normal", "integers", "holes"), (60, 20, 20))[0],
+        quirk=rng.choice(("swapped", "unaligned")) if rng.random() < 0.05 else "none",
+        knobs=knobs,
+    )
+
+
+def _problem(rng: random.Random) -> ConvProblem:
+    direction = rng.choice(("forward", "backward_data"))
+    rank = rng.choices((1, 2, 3), (60, 30, 10))[0]
+    long = rng.randrange(rank) if rng.random() < 0.5 else rank - 1
+    axes = [_long_axis(rng, direction) if a == long else _other_axis(rng, direction) for a in range(rank)]
+    kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
+    groups, group_in, group_out = rng.choice((1, 1, 2, 3)), rng.randint(1, 6), rng.randint(1, 6)
+    if rng.random() < 0.4:  # one source channel a group
+        groups, (group_in, group_out) = rng.randint(1, 9), (1, rng.choice((1, 1, 2, 3)))
+        if direction == "backward_data":
+            group_in, group_out = group_out, group_in
+    plain = ConvProblem.create(
+        direction,
+        rng.choice(("float32", *FLOATS)),
+        batch=rng.choice((1, 1, 2)),
+        groups=groups,
+        in_channels=groups * group_in,
+        out_channels=groups * group_out,
+        in_spatial=size,
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        pad_lo=pad_lo,
+        pad_hi=pad_hi,
+        epilogue=rng.choice(EPILOGUES) if rng.random() < 0.2 else rng.choice(((), ("bias",))),
+    )
+    strides = {f"{name}_strides": strides_of(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
+    return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+
+
+def _long_axis(rng: random.Random, direction: str) -> tuple[int, ...]:
+    """(kernel, stride, dilation, pad_lo, pad_hi, extent of x)"""
+    k, s = rng.randint(LEAST_TAPS, rng.choice((40, 150))), 1
+    if direction == "backward_data" and rng.random() < 0.4:
+        s = rng.randint(2, 4)
+        k = rng.randint(s * LEAST_TAPS, s * LEAST_TAPS + 30)
+    d = rng.choice((1, 1, 2, 3, 4))
+    reach = geometry.dilated_kernel(k, d) - 1
+    lo, hi = (rng.choice((0, rng.randint(0, reach + 3), -2)) for _ in range(2))
+    wanted = rng.choice((1, 2, rng.randint(3, 70), rng.randint(70, 900)))
+    return k, s, d, lo, hi, max(1, geometry.conv_in_range(wanted, k, s, d, lo, hi)[0] + rng.randrange(s))
+
+
+def _other_axis(rng: random.Random, direction: str) -> tuple[int, ...]:
+    """The same of an axis whose kernel is one tap; its pads may be anything."""
+    s, lo, hi = rng.choice((1, 1, 2, 3)), rng.choice((0, 0, 1, -1)), rng.choice((0, 0, 2, -1))
+    return 1, s, rng.choice((1, 2)), lo, hi, max(1, geometry.conv_in_range(rng.randint(1, 6), 1, s, 1, lo, hi)[0])

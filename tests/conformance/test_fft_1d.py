@@ -1,0 +1,142 @@
+"""fft_1d on random problems that it accepts; what a value that is not finite or huge reaches; its errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mxconv import config
+from mxconv.engine import planner, trial
+from mxconv.engine.algorithms.fft_1d import Fft1d
+from mxconv.engine.problem import ConvProblem
+from mxconv.errors import UnsupportedError
+from mxconv.jit import target
+
+from .compare import compare, expect
+from .fft_1d_problems import FLOATS
+from .parent import Outcome, run_child
+
+
+def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outcome:
+    try:
+        with config.override(target=name):
+            target.current()
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    outcome = run_child(
+        ["--problems", "fft_1d_problems", "--first", str(first), "--count", str(count)],
+        timeout=600,
+        environment={**environment, "MXCONV_TARGET": name, "MXCONV_ALGORITHMS": "fft_1d"},
+    )
+    assert not outcome.report, outcome.report
+    assert len(outcome.records) == count
+    return outcome
+
+
+@pytest.mark.parametrize(("name", "count"), [("native", 300), ("avx2", 200), ("x86-64", 200)])
+def test_random_problems(name: str, count: int, environment: dict[str, str]) -> None:
+    counts = _run(name, 0, count, environment).count()
+    wanted = [("direction", direction) for direction in ("forward", "backward_data")]
+    wanted += [("dtype", dtype) for dtype in FLOATS]
+    wanted += [("lanes", distance) for distance in ("1", "other")]
+    wanted += [("kernel", f"fft_1d {variant}") for variant in ("separate", "mixed")]
+    wanted += [("epilogue", word) for word in ("scale", "bias", "add", "relu", "prelu")]
+    assert counts["algorithm", "fft_1d"] == count
+    few = {key: counts[key] for key in wanted if counts[key] < 10}
+    assert not few, f"fewer than 10 problems each: {few} of {dict(counts)}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "count"), [("native", 3000), ("avx2", 1000), ("x86-64", 1000)])
+def test_more_random_problems(name: str, count: int, environment: dict[str, str]) -> None:
+    _run(name, 10**6, count, environment)
+
+
+def _compute(p: ConvProblem, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    with config.override(algorithms="fft_1d"), planner.recording() as plans:
+        out = trial.compute(p, arrays, trial.make_result(p))
+    assert [plan.algorithm for plan in plans] == ["fft_1d"]
+    return out
+
+
+LONG = [
+    "forward float32 n1 g1 c1->1 i20000 k4095 p2047",
+    "forward float32 n1 g1 c1->3 i3000 k255 p127 +bias",
+    "backward_data float32 n2 g4 c4->4 i3000 k2048 p2047:0",
+    "backward_data float32 n1 g1 c1->1 i9000 k700 s7 d3 p20",
+    "forward float32 n1 g1 c20->10 i3000 k1000 p500",
+    "forward float32 n1 g1 c300->4 i900 k100 p50",
+    "forward float64 n1 g1 c1->1 i5000 k400 p200",
+    "forward float64 n1 g1 c5->10 i3000 k100 p50",
+]
+
+
+@pytest.mark.parametrize("line", LONG)
+def test_errors_are_as_promised(line: str) -> None:
+    p = ConvProblem.parse(line)
+    arrays = trial.make_arrays(p)
+    exact = expect(p, arrays)
+    unit = 1.0 if p.dtype == "float32" else 2 * 2**-29  # twice, as the oracle rounds just as often
+    inner = exact[..., p.kernel[0] // 2 : -p.kernel[0] // 2] if exact.shape[-1] > 2 * p.kernel[0] else exact
+    assert np.abs(_compute(p, arrays) - exact).max() <= Fft1d().error(p) * unit * inner.std()
+
+
+@pytest.mark.parametrize("huge", [np.nan, np.inf, 1e38, -3e38])
+@pytest.mark.parametrize("name", ["x", "w"])
+@pytest.mark.parametrize("line", [*LONG[1:3], "forward float32 n1 g2 c6->4 i3000 k300 p50"])
+def test_a_huge_value_reaches_its_own_results_only(line: str, name: str, huge: float) -> None:
+    p = ConvProblem.parse(line)
+    name = p.inputs[0] if name == "x" else name
+    arrays = trial.make_arrays(p)
+    arrays[name][0, 0, 200] = huge
+    with np.errstate(invalid="ignore", over="ignore"):
+        exact = expect(p, arrays)
+        allowed = 4e-6 * 50 + 1e-6 * np.where(np.isfinite(exact), np.abs(exact), 0)
+        compare(_compute(p, arrays), exact, p, line, allowed, finite=False)
+
+
+def test_one_click_and_silence() -> None:
+    """What is silent but for a block with a click in it stays so, but for rounding relative to the click."""
+    p = ConvProblem.parse("forward float32 n1 g1 c1->1 i60000 k300 p150")
+    arrays = trial.make_arrays(p)
+    arrays["x"][...] = 0
+    arrays["x"][0, 0, 30000] = 1
+    out = _compute(p, arrays)
+    exact = expect(p, arrays)
+    assert np.abs(out - exact).max() < 1e-6 * np.abs(arrays["w"]).max()
+    assert np.count_nonzero(out[..., :10000]) == np.count_nonzero(out[..., 50000:]) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("backward_weight float32 n1 g1 c1->1 i500 k100", "direction backward_weight"),
+        ("forward int8 n1 g1 c1->1 i500 k100", "dtype int8"),
+        ("forward float32 n1 g1 c1->1 i500x50 k100x2", "2 axes with more than one tap"),
+        ("forward float32 n1 g1 c1->1 i500 k100 s2", "stride 2"),
+        ("forward float32 n1 g1 c1->1 i500 k15", "15 taps"),
+        ("backward_data float32 n1 g1 c1->1 i500 k60 s4", "15 taps"),
+        ("forward float32 n0 g1 c1->1 i500 k100", "no results"),
+        ("forward float32 n1 g1 c9000->9000 i500 k100", "spectra of the weight"),
+    ],
+)
+def test_refusals(line: str, reason: str) -> None:
+    verdict = Fft1d().applicable(ConvProblem.parse(line), target.current())
+    assert not verdict.accepted
+    assert reason in verdict.reason
+
+
+def test_pieces_within_a_workspace() -> None:
+    """Asked for thrift, several channels take their columns in more and smaller pieces, with the same bits."""
+    p = ConvProblem.parse("forward float32 n3 g2 c10->8 i9000 k100 p20")
+    arrays = trial.make_arrays(p)
+    outs, sizes = [], []
+    for thrift in (0, 6, 8):
+        plan = Fft1d().make_plan(p, target.current(), 2, thrift)
+        out = trial.make_result(p)
+        plan.run({**arrays, "y": out})
+        outs.append(out)
+        sizes.append(plan.workspace_bytes)
+    assert sizes[0] > sizes[1] > sizes[2]
+    np.testing.assert_array_equal(outs[0], outs[1])
+    np.testing.assert_array_equal(outs[0], outs[2])
