@@ -6,9 +6,10 @@ from .base import Algorithm, Verdict
 from .channel_lanes import ChannelLanes
 from .direct import Direct
 from .direct_weight import DirectWeight
+from .fft_1d import Fft1d
 from .implicit_gemm import ImplicitGemm
 from .scratch_free import ScratchFree
 
-ALGORITHMS: tuple[Algorithm, ...] = (ChannelLanes(), Direct(), ImplicitGemm(), DirectWeight(), ScratchFree())
+ALGORITHMS: tuple[Algorithm, ...] = (ChannelLanes(), Direct(), ImplicitGemm(), DirectWeight(), Fft1d(), ScratchFree())
 
 __all__ = ["ALGORITHMS", "Algorithm", "Verdict"]
