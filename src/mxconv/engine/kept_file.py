@@ -19,8 +19,8 @@ from ..jit import code_cache
 
 MOST_BYTES = 4 << 20
 """What a file may have; a larger one is not ours."""
-WAIT = 2.0
-"""Seconds to wait for another writer; whoever holds the lock for longer has been stopped, and the rows are not kept."""
+WAIT = 1.0
+"""Seconds to wait for other writers; after that the rows are not kept, and have to be measured again some day."""
 
 _warned = threading.Event()
 
@@ -73,10 +73,12 @@ class KeptFile:
         try:
             folder = code_cache.folder()
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with filelock.FileLock(folder / f"{self.name}.lock", timeout=WAIT):
+            with filelock.FileLock(folder / f"{self.name}.lock").acquire(timeout=WAIT, poll_interval=0.005):
                 rows = list(change(self.read(key)).items())[-self._most :]
                 with replacing(folder / self.name) as file:
                     file.write(json.dumps({"key": key, "rows": dict(rows)}, indent=0).encode())
+        except filelock.Timeout:
+            return
         except (OSError, MXNetError) as error:
             if not _warned.is_set():
                 _warned.set()
