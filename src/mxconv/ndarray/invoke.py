@@ -77,7 +77,8 @@ def run(spec: OpSpec, param: Any, names: Sequence[str], inputs: Sequence[Any], o
     if flags.recording and all(isinstance(one, ArrayBase) for one in outputs):
         held = [_held(kind, x, context) for x in inputs]
         saved = [_held(kind, x, context) for x in results[count:]]
-        record(spec.name, spec.gradient, param, held, outputs, saved, spec.mutates, spec.is_loss)
+        has_states = bool(spec.aux_names)
+        record(spec.name, spec.gradient, param, held, outputs, saved, spec.mutates, spec.is_loss, has_states)
     return outputs
 
 

@@ -58,13 +58,19 @@ def is_training() -> bool:
 class Node:
     """One recorded computation, how it is differentiated, and on what; `is_alive` until a backward pass has freed it.
 
-    `outputs` begins with the visible outputs, whose gradients the node is given; a loss has one even if they have none.
+    `outputs` begins with the visible outputs, whose gradients the node is given; a loss has one even if they have none,
+    and an operator with auxiliary states may move these.
     """
 
-    __slots__ = ("__weakref__", "gradient", "inputs", "is_alive", "is_loss", "name", "outputs", "param", "visible")
+    __slots__ = (
+        "__weakref__", "gradient", "has_states", "inputs", "is_alive", "is_loss", "name", "outputs", "param", "visible"
+    )  # fmt: skip
 
-    def __init__(self, name: str, gradient: Gradient | None, param: Any, is_loss: bool = False) -> None:
-        self.name, self.gradient, self.param, self.is_loss = name, gradient, param, is_loss
+    def __init__(
+        self, name: str, gradient: Gradient | None, param: Any, is_loss: bool = False, has_states: bool = False
+    ) -> None:
+        self.name, self.gradient, self.param = name, gradient, param
+        self.is_loss, self.has_states = is_loss, has_states
         self.inputs: tuple[ArrayBase, ...] = ()
         self.outputs: tuple[ArrayBase, ...] = ()
         self.visible = 0
@@ -124,6 +130,7 @@ def record(
     saved: Sequence[ArrayBase] = (),
     mutates: Sequence[int] = (),
     is_loss: bool = False,
+    has_states: bool = False,
 ) -> None:
     """Make the results of a computation part of the graph of its inputs, if recording is on and these have one.
 
@@ -134,7 +141,7 @@ def record(
     for index, one in enumerate(inputs):
         if not is_recorded(one) and index not in mutates:
             one._origin = Origin(Leaf(), 0)
-    node = Node(name, gradient, param, is_loss)
+    node = Node(name, gradient, param, is_loss, has_states)
     node.inputs = tuple(view_as(one, one._origin) for one in inputs)
     node.outputs = tuple(view_as(one, None) for one in (*results, *saved))
     node.visible = len(results)

@@ -160,7 +160,9 @@ def _step(node: Node, wanted: list[bool], arrived: dict[Origin, list[Any]], kept
         if place not in kept:
             arrived.pop(place, None)
     if all(one is None for one in totals) and not node.is_loss:
-        return
+        if not node.has_states:
+            return
+        wanted = [False] * len(wanted)  # its states move nevertheless, as in MXNet
     if node.gradient is None:
         why = f"Operator {node.name} is non-differentiable"
         fix = "Use detach() or BlockGrad on its output."

@@ -85,7 +85,7 @@ def simple_bind(
     try:
         _check_storage_types(stype_dict or {})
         names, states = _names("simple_bind", symbol)
-        reqs = _read_grad_req("simple_bind", grad_req, names)
+        reqs = _read_grad_req("simple_bind", "null" if grad_req is None else grad_req, names)
         facts = _complete(symbol, shapes, type_dict or {})
         supply = _Supply(ctx, shared_buffer, set(shared_arg_names or ()), shared_exec)
         args = [supply.argument(name, *fact) for name, fact in zip(names, facts, strict=False)]
@@ -156,9 +156,7 @@ def _pick(what: str, arrays: Any, names: Sequence[str], *, is_complete: bool) ->
 
 
 def _read_grad_req(op: str, grad_req: Any, names: Sequence[str]) -> list[str]:
-    """The word for each argument; None stands for 'null'."""
-    if grad_req is None:
-        return ["null"] * len(names)
+    """The word for each argument."""
     if isinstance(grad_req, str):
         if grad_req not in GRAD_REQS:
             why, fix = f"grad_req must be in {set(GRAD_REQS)}", "Pass grad_req='write'."

@@ -269,12 +269,16 @@ def _shape_reader(op: str, *kinds: type) -> Callable[[str, Any], Shape]:
 
 def _type_reader(op: str) -> Callable[[str, Any], Any]:
     def read(name: str, value: Any) -> Any:
-        known = dtypes.lookup(value)
+        try:
+            known = dtypes.lookup(value)
+            got = str(np.dtype(value)) if known is None else known.name
+        except TypeError:  # what NumPy does not know
+            known, got = None, f"{value!r:.60}"
         if known is not None:
             return known.numpy.type
-        if np.dtype(value) == np.dtype(np.bool_):
+        if got == "bool":
             return np.bool_
-        got, expected = str(np.dtype(value)), f"one of {', '.join(dtypes.DTYPES)}, bool"
+        expected = f"one of {', '.join(dtypes.DTYPES)}, bool"
         raise refusal(DTypeError, name, got, expected, fix="Use one of these.", op=op, verb="has dtype")
 
     return read

@@ -124,6 +124,7 @@ BAD_BINDINGS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "word in a dict": (lambda: conv().bind(CPU, arrays(), zeros(), {"data": "foo"}), KeyError, "foo"),
     "short list": (lambda: conv().bind(CPU, arrays(), zeros(), ["write"]), ValueError, "length of grad_req list"),
     "grad_req": (lambda: conv().bind(CPU, arrays(), zeros(), 1), TypeError, "grad_req is a int"),
+    "no grad_req": (lambda: conv().bind(CPU, arrays(), zeros(), None), TypeError, "grad_req is a NoneType, expected a"),
     "names": (lambda: twice().bind(CPU, [nd.ones(2)] * 2), mx.MXNetError, "list_arguments.*a more than once"),
 }
 

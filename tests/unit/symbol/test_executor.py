@@ -151,7 +151,6 @@ def test_one_array_may_serve_two_arguments() -> None:
         ("write", {"x": 5, "y": 3}),
         ("add", {"x": 15, "y": 13}),
         ("null", {"x": 10, "y": 10}),
-        (None, {"x": 10, "y": 10}),
         (["add", "null"], {"x": 15, "y": 10}),
         (("null", "write"), {"x": 10, "y": 3}),
         ({"y": "add", "nobody": "write"}, {"x": 10, "y": 13}),
@@ -301,6 +300,19 @@ def test_batch_norm_moves_its_statistics_in_backward() -> None:
     executor.forward(is_train=False)
     executor.backward(ones(2, 2))
     assert values(states["b_moving_mean"]) == [1, 10]
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_batch_norm_behind_block_grad_moves_its_statistics_and_has_no_gradient(is_joined: bool) -> None:
+    """As MXNet does, whose backward pass hands zeros on."""
+    x = sym.Variable("x")
+    net = sym.BlockGrad(sym.BatchNorm(x, name="b", momentum=0.5))
+    executor = (net + x if is_joined else net).simple_bind(mx.cpu(), x=(2, 2))
+    executor.forward(is_train=True, x=nd.array([[1, 10], [3, 30]]))
+    executor.backward(ones(2, 2))
+    assert values(executor.aux_dict["b_moving_mean"]) == [1, 10]
+    assert values(executor.grad_dict["x"]) == [is_joined] * 4
+    assert values(executor.grad_dict["b_beta"]) == [0, 0]
 
 
 def test_dropout_backward_has_the_mask_of_forward() -> None:

@@ -91,6 +91,12 @@ def test_states_are_checked() -> None:
         (lambda: CONV.infer_shape(None, None, None, None), mx.ParamError, "4 of them, expected at most 3"),
         (lambda: CONV.infer_shape(x=(-2, 4, 9, 9)), mx.ShapeError, "must be >= -1"),
         (lambda: CONV.infer_type(x="uint16"), mx.DTypeError, "uint16"),
+        (
+            lambda: CONV.infer_type(x="float99"),
+            mx.DTypeError,
+            "x has dtype 'float99', expected one of float32, float64",
+        ),
+        (lambda: CONV.infer_type(x=3.5), mx.DTypeError, r"x has dtype 3.5, expected one of"),
         (lambda: CONV.infer_type(zz="float32"), mx.ParamError, "Keyword argument name zz not found"),
         (
             lambda: S.relu(CONV, name="r").infer_shape(x=(1, 4, 9, 9), c_weight=(2, 5, 3, 3)),

@@ -3,7 +3,8 @@
     y = (x - mean) / sqrt(var + eps) * gamma + beta          gamma is taken as 1 if fix_gamma
 
 In training mean and var are those of the batch (var biased), unless use_global_stats; else moving_mean and moving_var.
-The moving ones follow in the backward pass, as in MXNet: moving = momentum*moving + (1 - momentum)*batch.
+The moving ones follow in the backward pass, as in MXNet: moving = momentum*moving + (1 - momentum)*batch. They do so
+even where no gradient arrives, behind BlockGrad.
 With output_mean_var, mean and 1 / sqrt(var + eps) are outputs as well; no gradient goes through these two.
 
 Shapes:  data and result alike; gamma, beta, moving_mean, moving_var and the other outputs (C,), the extent of `axis`.
