@@ -43,6 +43,9 @@ AXIS = Layout(
 PHASE_ROW = 6
 TAP_ROW = 2
 
+PACKED_TOGETHER = 16
+"""Channels whose weights are packed for all taps before the next ones' are."""
+
 # A worker's state at the head of its scratch: what the current phase is, then a row an axis.
 STATE_NAMES = ("pixels", "taps", "taps_before", "tap_offset")
 AXIS_STATE_NAMES = ("count", "origin", "tap_at", "taps", "first_offset", "last_offset", "offset")
@@ -199,15 +202,17 @@ class Correlation:
                 ))  # fmt: skip
                 with f.loop(0, channels, chunk_c) as c0, f.loop(0, taps, chunk_t) as t0:
                     c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)
-                    with f.loop(t0, t1) as t:
+                    # All taps of a few channels, and then of the next: their weights are neighbours in memory.
+                    with f.loop(c0, c1, PACKED_TOGETHER) as few, f.loop(t0, t1) as t:
                         f.call("select_tap", args, state, t, w_cell)
                         at_tap = f.offset(source, w_offset.get() * parts, numbers.stored)
-                        with f.loop(c0, c1) as c:
+                        row = f.offset(to.get(), ((t - t0) * (c1 - c0) - c0) * (mr * parts), numbers.computed)
+                        with f.loop(few, f.smaller(few + PACKED_TOGETHER, c1)) as c:
                             at = f.offset(at_tap, c * (w_channel * parts), numbers.stored)
-                            place = to.get()
+                            place = f.offset(row, c * (mr * parts), numbers.computed)
                             for i in range(mr):
                                 self.pack_row(f, at, w_row * (i * parts), rows - first > i, place, i)
-                            to.set(f.offset(place, mr * parts, numbers.computed))
+                    to.set(f.offset(to.get(), (t1 - t0) * (c1 - c0) * (mr * parts), numbers.computed))
 
     def pack_row(self, f: Function, at: Value, offset: Value, exists: Value, to: Value, i: int) -> None:
         """One weight, or 0 in the rows that fill up the last panel."""
