@@ -145,7 +145,7 @@ class Measured:
         worst = self.errors[0] or 0.0
         limit = min(self.limit, self.promised)
         where = f"{self.problem}, {self.algorithm.name}"
-        return f"{where}: {worst:.1e} is over {limit:.1e}" if worst > limit else ""
+        return f"{where}: {worst:.2e} is over {limit:.2e}" if worst > limit else ""
 
 
 def measure(named: NamedProblem) -> list[Measured]:
