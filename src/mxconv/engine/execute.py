@@ -25,6 +25,8 @@ Array = npt.NDArray[Any]
 
 _PLACES = {direction: tuple(map(roles.index, "xwy")) for direction, roles in ROLES.items()}
 """Where x, w and y are among what a direction is given and computes."""
+MOST_FOLDED = 128
+"""Result channels up to which a product of whole samples is summed over pixels."""
 
 
 def convolve(
@@ -80,22 +82,19 @@ def convolve(
             and _is_one_window(x, w, y)
             and not config.get("reproducible")
         ):
-            flat = dict(zip("xwy", (_by_sample(x), w.reshape(len(w), -1, 1), _by_sample(y)), strict=True))
             if bias is not None and direction == "backward_data":
                 bias = np.repeat(bias, math.prod(x.shape[2:]))
-            first, second, out = (flat[name] for name in ROLES[direction])
+            posed, views, is_kept = _as_product(direction, x, w, y, bias is not None)
             convolve(
-                direction,
-                first,
-                second,
-                out,
+                posed,
+                *views,
                 bias,
                 stride=(1,),
                 dilation=(1,),
                 pad_lo=(0,),
                 pad_hi=(0,),
                 groups=1,
-                weight=weight,
+                weight=weight if is_kept else None,
                 workspace=workspace,
                 policy=policy,
             )
@@ -244,10 +243,26 @@ def _is_one_window(x: Array, w: Array, y: Array) -> bool:
     return x.flags.c_contiguous and w.flags.c_contiguous and y.flags.c_contiguous
 
 
-def _by_sample(array: Array) -> Array:
-    """(1, channels and positions, batch): samples in the place of pixels, as a view."""
-    view: Array = array.reshape(len(array), -1).T[None]
-    return view
+def _as_product(
+    direction: Direction, x: Array, w: Array, y: Array, has_bias: bool
+) -> tuple[Direction, tuple[Array, Array, Array], bool]:
+    """That product as a 1x1 convolution: direction, arrays, and whether the second is w, whose panels can be kept.
+
+    With K channels and taps, x is (batch, K), w (out_channels, K) and y (batch, out_channels). K is the longest axis,
+    so it makes the pixels: these fill the lanes, and nothing large is packed. One core of a Zen 5, K = 8192, batch 8
+    and 1 (100) channels: 14 to 18 us (100 to 260) for each direction, 75 to 115 us (105 to 570) with K as channels.
+    Panels of w that are kept are faster forward for many channels, and a bias wants its channels to be channels.
+    """
+    x, w, y = x.reshape(len(x), -1), w.reshape(len(w), -1), y.reshape(len(y), -1)
+    if direction == "backward_weight":
+        return "forward", (x[None], y.T[..., None], w[None]), False
+    if has_bias or (direction == "forward" and len(w) > MOST_FOLDED):
+        flat = {"x": x.T[None], "w": w[..., None], "y": y.T[None]}
+        first, second, out = (flat[name] for name in ROLES[direction])
+        return direction, (first, second, out), True
+    if direction == "forward":
+        return "backward_weight", (w[None], x[None], y[..., None]), False
+    return "forward", (w[None], y[..., None], x[None]), False
 
 
 def _is_plain(array: Array) -> bool:
