@@ -29,6 +29,8 @@ CLOSE = 1.3
 """Estimates of plain algorithms that differ by less are equal: what they refuse is the better judge then."""
 SHORT = 50e-6
 """Seconds below which they are equal as well: there what nobody estimates counts."""
+TINY = 10e-6
+"""Seconds that a plain algorithm may take before the arithmetic is changed to save some of them."""
 ESTIMATED_THREADS = 2
 """Threads that estimates are made for."""
 
@@ -127,7 +129,7 @@ class Search:
         plain.sort(key=lambda one: one.estimate > CLOSE * best)
         first = plain[0].estimate if plain else float("inf")
         others.sort(key=lambda one: one.estimate)
-        faster = [one for one in others if one.estimate < first]
+        faster = [one for one in others if one.estimate < first] if first > TINY else []
         return [*faster, *plain, *others[len(faster) :]]
 
     def choose(self, ranked: Sequence[Consideration]) -> Choice:

@@ -6,6 +6,7 @@ A pack may be used again only while the memory that it was made from is as it wa
 - the identity's version is looked at again once the pack is made: a write in the meantime, and it is not kept;
 - memory that others can write to unseen (tainted) has nothing kept, and loses what was kept before;
 - a version passes once: packs of an older one are dropped when a newer one is seen;
+- memory that has changed time and again, as in training, counts as new in every call until its packs are used again;
 - packs go with their storage, and the least recently used ones when the setting `pack_cache_mb` is reached.
 """
 
@@ -23,6 +24,10 @@ import numpy.typing as npt
 
 from .. import config
 from .workspace import ALIGNMENT, address_of, round_up
+
+
+CHANGES, USES = 2, 4
+"""How often memory must have changed for its packs to count as useless, and how many uses make up for all changes."""
 
 
 class Storage(Protocol):
@@ -99,6 +104,7 @@ class PackCache:
         self._packs: OrderedDict[_Key, tuple[_Owner, Panels]] = OrderedDict()
         self._owners: dict[_Ref, _Owner] = {}
         self._dead: deque[_Ref] = deque()
+        self._changes: dict[_Ref, int] = {}
         self._size = self._hits = self._misses = 0
 
     def find(self, identity: WeightIdentity, packing_key: str, size: int) -> Panels | None:
@@ -118,11 +124,14 @@ class PackCache:
             if found is not None and is_current:
                 self._hits += 1
                 self._packs.move_to_end(key)
+                if self._changes:
+                    self._note_use(weakref.ref(storage))
             else:
                 self._misses += 1
                 owner = self._owners.get(weakref.ref(storage))
                 if owner is not None and (owner.version != storage.version or storage.tainted):
                     self._forget(owner)
+                    self._changes[owner.ref] = min(USES, self._changes.get(owner.ref, 0) + 1)
         self._bury()
         if not is_current:
             return None
@@ -140,6 +149,17 @@ class PackCache:
             while self._size > limit:
                 self._remove(next(iter(self._packs)))
         self._bury()
+
+    def is_changing(self, identity: WeightIdentity) -> bool:
+        """Whether a pack that is made now is unlikely to be used again, going by what has become of earlier ones."""
+        return bool(self._changes) and self._changes.get(weakref.ref(identity.storage), 0) >= CHANGES
+
+    def _note_use(self, ref: _Ref) -> None:
+        changes = self._changes.get(ref)
+        if changes is not None:
+            self._changes[ref] = changes - 1
+            if changes <= 1:
+                del self._changes[ref]
 
     def counts(self) -> PackCounts:
         """What the cache did and holds."""
@@ -180,7 +200,9 @@ class PackCache:
         while self._dead and self._lock.acquire(blocking=False):
             try:
                 while self._dead:
-                    owner = self._owners.get(self._dead.popleft())
+                    ref = self._dead.popleft()
+                    self._changes.pop(ref, None)
+                    owner = self._owners.get(ref)
                     if owner is not None:
                         self._forget(owner)
             finally:
@@ -207,6 +229,11 @@ def find(identity: WeightIdentity, packing_key: str, size: int) -> Panels | None
 def keepable(identity: WeightIdentity | None) -> int:
     """How many bytes of a weight's panels may be kept."""
     return 0 if identity is None or not is_unchanged(identity) else _limit()
+
+
+def is_changing(identity: WeightIdentity) -> bool:
+    """Whether a weight is packed anew in most calls; see PackCache.is_changing."""
+    return _cache.is_changing(identity)
 
 
 def counts() -> PackCounts:

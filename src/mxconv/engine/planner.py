@@ -47,10 +47,11 @@ def make_plan(
     """
     target = _target.current()
     count = threads.available()
-    key = (problem, target.name, count, weight is None, policy, *config.get_all(_KNOBS))
+    packs_weight = weight is None or pack_cache.is_changing(weight)
+    key = (problem, target.name, count, packs_weight, policy, *config.get_all(_KNOBS))
     plan = _recall(key)
     if plan is None:
-        plan = _find(Search(problem, target, count, Rules.of(policy), weight is None), key)
+        plan = _find(Search(problem, target, count, Rules.of(policy), packs_weight), key)
     if limit is not None and plan.workspace_bytes > limit:
         keepable = pack_cache.keepable(weight)
         rules = Rules.of(policy)
@@ -58,7 +59,7 @@ def make_plan(
             key = (*key, limit, keepable)
             plan = _recall(key)
             if plan is None:
-                plan = _find(Search(problem, target, count, rules, weight is None, limit, keepable), key)
+                plan = _find(Search(problem, target, count, rules, packs_weight, limit, keepable), key)
     return plan
 
 

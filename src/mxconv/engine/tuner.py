@@ -174,6 +174,7 @@ class Contest:
             is_warm = name in self._warm
             self._warm.add(name)
             least = min(race.best.values(), default=0.0) * self._flops
+            is_typical = is_typical or self._search.packs_weight
             is_final = race.note(name, seconds / self._flops, is_warm and is_typical and alone)
             race.spent += seconds
             if plan is not usual:

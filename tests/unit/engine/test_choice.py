@@ -84,6 +84,15 @@ def test_what_is_over_in_a_moment_follows_the_table(table):
     assert chosen() == "first"
 
 
+def test_the_arithmetic_is_not_changed_for_next_to_nothing(table):
+    table(Fake("plain", 9e-6), Fake("a", 1e-6, False))
+    assert chosen() == "plain"
+    table(Fake("plain", 2e-5), Fake("a", 1e-6, False))
+    assert chosen() == "a"
+    table(Fake("a", 1e-6, False))
+    assert chosen() == "a", "unless nobody else is there"
+
+
 def test_what_a_call_admits_is_what_is_chosen(table):
     table(Fake("plain", 3e-3), Fake("rough", 1e-3, False, 1.6e-5), Fake("fine", 2e-3, False, 1.4e-5))
     assert chosen() == "fine"

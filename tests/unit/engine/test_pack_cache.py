@@ -17,7 +17,8 @@ from mxconv.engine.trial import ConstantWeight, compute, make_result
 
 
 @pytest.fixture(autouse=True)
-def _fresh_cache():
+def _fresh_cache(monkeypatch):
+    monkeypatch.setenv("MXCONV_ACCURACY", "pointwise")  # whose panels have the weight's size
     pack_cache.clear()
     yield
     pack_cache.clear()
@@ -230,3 +231,38 @@ def test_a_constant_weight_of_a_trial_goes_with_its_last_reference():
     constant = ConstantWeight(memory)
     assert pack_cache.counts().packs == 0
     assert compute(problem, arrays, make_result(problem), constant)[0, 0, 0] == 2 * 96
+
+
+def test_a_weight_that_changes_time_and_again_counts_as_new_until_it_rests(monkeypatch):
+    asked = []
+    search = planner.Search
+
+    def noting(*arguments):
+        asked.append(arguments[4])  # packs_weight
+        return search(*arguments)
+
+    monkeypatch.setattr(planner, "Search", noting)
+    monkeypatch.setattr(planner, "_plans", type(planner._plans)())
+    w, other = weight(), weight()
+    for step in range(5):  # a training step: the layer is computed, its weight is changed
+        w[0, 0, 0] = step
+        convolve(w)
+        convolve(other)
+    assert asked == [False, True], "the first steps as any weight, later ones as a new one"
+    assert pack_cache._cache.is_changing(w_identity(w))
+    assert not pack_cache._cache.is_changing(w_identity(other))
+    for _ in range(pack_cache.USES + 1):
+        convolve(w)
+    assert not pack_cache._cache._changes
+    w[0, 0, 0] = 9
+    convolve(w)
+    assert pack_cache._cache._changes
+    del w
+    gc.collect()
+    pack_cache.counts()
+    assert not pack_cache._cache._changes, "nothing stays of a storage that is gone"
+
+
+def w_identity(array: nd.NDArray) -> pack_cache.WeightIdentity:
+    storage = array._storage
+    return pack_cache.WeightIdentity(storage, storage.version, 0)

@@ -66,6 +66,7 @@ class FakeSearch:
     preparing: float = 0.0
     problem: ConvProblem = P
     limit: int | None = None
+    packs_weight: bool = False
     made: list[str] = field(default_factory=list)
 
     def fit(self, algorithm: FakeAlgorithm) -> FakeFitting:
@@ -155,6 +156,14 @@ def test_runs_that_pack_do_not_count_for_a_while(monkeypatch):
     while stage.contest.is_open:
         stage.call()
     assert stage.ran.count("b") <= tuner.MOST_TRIES + tuner.SAMPLES
+
+
+def test_where_the_weight_is_new_in_every_call_packing_belongs_to_it(monkeypatch):
+    stage = Stage(monkeypatch, {"a": 0.01, "b": 0.009}, packs_weight=True)
+    stage.typical = False
+    while stage.contest.is_open:
+        stage.call()
+    assert stage.ran.count("b") == tuner.SAMPLES + 1
 
 
 def test_what_does_not_fit_takes_no_part(monkeypatch):
