@@ -25,7 +25,6 @@ import numpy.typing as npt
 from .. import config
 from .workspace import ALIGNMENT, address_of, round_up
 
-
 CHANGES, USES = 2, 4
 """How often memory must have changed for its packs to count as useless, and how many uses make up for all changes."""
 
@@ -104,7 +103,7 @@ class PackCache:
         self._packs: OrderedDict[_Key, tuple[_Owner, Panels]] = OrderedDict()
         self._owners: dict[_Ref, _Owner] = {}
         self._dead: deque[_Ref] = deque()
-        self._changes: dict[_Ref, int] = {}
+        self.changes: dict[_Ref, int] = {}
         self._size = self._hits = self._misses = 0
 
     def find(self, identity: WeightIdentity, packing_key: str, size: int) -> Panels | None:
@@ -124,14 +123,14 @@ class PackCache:
             if found is not None and is_current:
                 self._hits += 1
                 self._packs.move_to_end(key)
-                if self._changes:
+                if self.changes:
                     self._note_use(weakref.ref(storage))
             else:
                 self._misses += 1
                 owner = self._owners.get(weakref.ref(storage))
                 if owner is not None and (owner.version != storage.version or storage.tainted):
                     self._forget(owner)
-                    self._changes[owner.ref] = min(USES, self._changes.get(owner.ref, 0) + 1)
+                    self.changes[owner.ref] = min(USES, self.changes.get(owner.ref, 0) + 1)
         self._bury()
         if not is_current:
             return None
@@ -152,14 +151,14 @@ class PackCache:
 
     def is_changing(self, identity: WeightIdentity) -> bool:
         """Whether a pack that is made now is unlikely to be used again, going by what has become of earlier ones."""
-        return bool(self._changes) and self._changes.get(weakref.ref(identity.storage), 0) >= CHANGES
+        return self.changes.get(weakref.ref(identity.storage), 0) >= CHANGES
 
     def _note_use(self, ref: _Ref) -> None:
-        changes = self._changes.get(ref)
+        changes = self.changes.get(ref)
         if changes is not None:
-            self._changes[ref] = changes - 1
+            self.changes[ref] = changes - 1
             if changes <= 1:
-                del self._changes[ref]
+                del self.changes[ref]
 
     def counts(self) -> PackCounts:
         """What the cache did and holds."""
@@ -201,7 +200,7 @@ class PackCache:
             try:
                 while self._dead:
                     ref = self._dead.popleft()
-                    self._changes.pop(ref, None)
+                    self.changes.pop(ref, None)
                     owner = self._owners.get(ref)
                     if owner is not None:
                         self._forget(owner)
@@ -233,7 +232,7 @@ def keepable(identity: WeightIdentity | None) -> int:
 
 def is_changing(identity: WeightIdentity) -> bool:
     """Whether a weight is packed anew in most calls; see PackCache.is_changing."""
-    return _cache.is_changing(identity)
+    return bool(_cache.changes) and _cache.is_changing(identity)
 
 
 def counts() -> PackCounts:

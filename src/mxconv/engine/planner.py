@@ -84,7 +84,8 @@ def _recall(key: tuple[Any, ...]) -> Plan | None:
         plan = _plans.get(key)
         if plan is None or (plan.contest is not None and not plan.contest.is_open):
             return None
-        _plans.move_to_end(key)
+        if 2 * len(_plans) > CACHED_PLANS:  # else none will be dropped soon, and hashing a key takes a microsecond
+            _plans.move_to_end(key)
         return plan
 
 

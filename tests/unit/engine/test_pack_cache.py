@@ -253,14 +253,14 @@ def test_a_weight_that_changes_time_and_again_counts_as_new_until_it_rests(monke
     assert not pack_cache._cache.is_changing(w_identity(other))
     for _ in range(pack_cache.USES + 1):
         convolve(w)
-    assert not pack_cache._cache._changes
+    assert not pack_cache._cache.changes
     w[0, 0, 0] = 9
     convolve(w)
-    assert pack_cache._cache._changes
+    assert pack_cache._cache.changes
     del w
     gc.collect()
     pack_cache.counts()
-    assert not pack_cache._cache._changes, "nothing stays of a storage that is gone"
+    assert not pack_cache._cache.changes, "nothing stays of a storage that is gone"
 
 
 def w_identity(array: nd.NDArray) -> pack_cache.WeightIdentity:
