@@ -30,6 +30,8 @@ class Fault:
 GEMM = "implicit_gemm,direct_weight,scratch_free"
 LANES = "channel_lanes,direct_weight,scratch_free"
 FFT_1D = ("fft_1d", "fft_1d_problems")
+DEPTHWISE = ("depthwise,depthwise_weight", "depthwise_problems")
+FFT_2D = ("fft_2d", "fft_2d_problems")
 
 FAULTS: dict[str, Fault] = {
     # geometry
@@ -223,6 +225,67 @@ FAULTS: dict[str, Fault] = {
     ),
     "fft_1d: taps of another set": Fault("family % sets * len(SET)", "(family + 1) % sets * len(SET)", *FFT_1D),
     "fft_1d: a position that no sample reaches": Fault("& (there % divide).equals(0) &", "&", *FFT_1D),
+    # fft_2d's kernels
+    "fft_2d: a tile is one result too long": Fault(
+        "results = min(size - taps + 1, axis.positions)", "results = min(size - taps + 2, axis.positions)", *FFT_2D
+    ),
+    "fft_2d: an axis that is one tile wraps onto its image": Fault(
+        "wrap = max(wrap, extent - min(low, 0), ", "wrap = max(wrap, extent, ", *FFT_2D
+    ),
+    "fft_2d: what wraps keeps its sign": Fault(
+        "signed = f.select((turns & 1).equals(0), value, -value)", "signed = value", *FFT_2D
+    ),
+    "fft_2d: one column too many is read": Fault(
+        'f.store(f.select(is_inside, f.cast("trunc", right - left, I32), 0), widths',
+        'f.store(f.select(is_inside, f.cast("trunc", right - left, I32) + 1, 0), widths',
+        *FFT_2D,
+    ),
+    "fft_2d: one column too many is stored": Fault(
+        "mask = at < f.splat(f.load(I32, limits, i), lanes)",
+        "mask = at <= f.splat(f.load(I32, limits, i), lanes)",
+        *FFT_2D,
+    ),
+    "fft_2d: lanes that do not exist have results": Fault(
+        'alive.set(f.cast("zext", (wanted < channels) & (position < positions), I64))', "alive.set(1)", *FFT_2D
+    ),
+    "fft_2d: huge numbers pass": Fault(
+        "is_huge = f.load(self.bits.element, largest, i) > limit_bits(numbers.computed)",
+        "is_huge = f.load(self.bits.element, largest, i) < 0",
+        *FFT_2D,
+    ),
+    # depthwise kernels
+    "depthwise: a row below those that are staged": Fault(
+        '.below(f.args["staged_rows"])', '.below(f.args["staged_rows"] + 1)', *DEPTHWISE
+    ),
+    "depthwise: one pixel more is stored": Fault(
+        "masks = [f.vector(I32, range(v * lanes, (v + 1) * lanes)) < left",
+        "masks = [f.vector(I32, range(v * lanes, (v + 1) * lanes)) <= left",
+        *DEPTHWISE,
+    ),
+    "depthwise: a row below the last is stored": Fault(
+        "with f.when(row + apart * o < end_row)", "with f.when(row + apart * o <= end_row)", *DEPTHWISE
+    ),
+    "depthwise: rows below the image are not cleared": Fault(
+        "f.offset(copy, count * pitch, numbers.computed), end - end_row",
+        "f.offset(copy, count * pitch, numbers.computed), (end - end_row) * 0",
+        *DEPTHWISE,
+    ),
+    "depthwise: grid rows of a dilated kernel": Fault(
+        "Plane(taps, stride // common, dilation // common)", "Plane(taps, stride // common, 1)", *DEPTHWISE
+    ),
+    "depthwise_weight: one lane more counts": Fault(
+        'f.cast("trunc", length - whole, I32), lanes)', 'f.cast("trunc", length - whole + 1, I32), lanes)', *DEPTHWISE
+    ),
+    "depthwise_weight: rows that are left over": Fault(
+        "f.loop(begin.get(), rows - apart * (height - 1), apart * height)",
+        "f.loop(begin.get(), rows, apart * height)",
+        *DEPTHWISE,
+    ),
+    "depthwise_weight: taps of another square": Fault(
+        "exists = f.lane_numbers(lanes) < f.splat(taps - t, lanes)",
+        "exists = f.lane_numbers(lanes) < f.splat(taps, lanes)",
+        *DEPTHWISE,
+    ),
     # the language and the conversions
     "second level: the first chain is added to rubbish": Fault(
         "with f.when(first.equals(1)) as otherwise", "with f.when(first.equals(2)) as otherwise"

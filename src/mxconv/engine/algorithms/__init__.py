@@ -7,9 +7,18 @@ from .channel_lanes import ChannelLanes
 from .direct import Direct
 from .direct_weight import DirectWeight
 from .fft_1d import Fft1d
+from .fft_2d import Fft2d
 from .implicit_gemm import ImplicitGemm
 from .scratch_free import ScratchFree
 
-ALGORITHMS: tuple[Algorithm, ...] = (ChannelLanes(), Direct(), ImplicitGemm(), DirectWeight(), Fft1d(), ScratchFree())
+ALGORITHMS: tuple[Algorithm, ...] = (
+    ChannelLanes(),
+    Direct(),
+    ImplicitGemm(),
+    DirectWeight(),
+    Fft1d(),
+    Fft2d(),
+    ScratchFree(),
+)
 
 __all__ = ["ALGORITHMS", "Algorithm", "Verdict"]

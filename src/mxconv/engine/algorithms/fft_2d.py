@@ -29,7 +29,7 @@ from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
 from ...jit.kernels.fft_2d import Spec, emit_fft_2d
-from ...jit.kernels.fft_lines import Lines, emit_lines
+from ...jit.kernels.fft_lines import Lines, emit_lines, split
 from ...jit.kernels.fft_tiles import ARGS, LANE, STATE
 from ...jit.numbers import Numbers
 from ...jit.target import Target
@@ -40,12 +40,26 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict
 from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of
+from .costs import traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 SIZES = (16, 24, 32, 36, 48, 60, 64, 72, 96, 128, 192, 256)
 """Extents that tiles may have: products of two small radices, and half of them as well."""
 LEAST_TAPS = 8
 """Shorter sums never pay."""
+PASS_CYCLES = {2: 4.0, 3: 3.4, 4: 2.9, 5: 3.7, 6: 4.1, 8: 3.5, 9: 4.9, 10: 4.5, 12: 5.2, 16: 6.5}
+"""Cycles of a codelet for each of its values, by radix; of a Zen 5 with AVX-512, as all of these."""
+STAGING, STORING = 6.0, 3.5
+"""Cycles to put a vector of samples in its place in a row, and to take a vector of results out."""
+ROWS_AHEAD, AHEAD_FROM = 4, 12 << 20
+"""Rows that are asked for ahead of time where data take so many bytes: those of 16 tiles are too many streams for the
+hardware (a blur of 1080p takes 5 ms instead of 10)."""
+TASK = 1500.0
+"""Cycles to begin a vector of tiles."""
+PACKING = 40.0
+"""Cycles to put a vector of weights in its place."""
+TILE_L2, FROM_L3 = 768 << 10, 4.0
+"""Bytes of a tile that stay in L2; cycles to move a complex vector beyond it."""
 TILE_BYTES = 8 << 20
 """A tile of all lanes takes no more, except that it must hold the kernel; thrift halves it."""
 
@@ -90,20 +104,22 @@ def tilings(axis: geometry.AxisPlan, extent: int) -> Iterator[Tiling]:
             yield Tiling(size, results, -(-axis.positions // results), False)
 
 
-def line_cost(size: int) -> float:
-    """Cycles of one transform of a vector of lanes of so many complex values, there and back."""
-    return 10.0 * size * math.log2(size)
+def line_cycles(n: int) -> float:
+    """Cycles to transform a line of n complex vectors there and back."""
+    return 2 * n * sum(PASS_CYCLES[radix] for radix in split(n))
 
 
-def tile_cost(tiles: Tiles, roles: Roles) -> float:
-    """Cycles that one vector of tiles takes."""
+def tile_cycles(tiles: Tiles, roles: Roles, lanes: int, itemsize: int) -> float:
+    """Cycles that one vector of tiles takes on one core."""
     height, width = tiles.rows.size, tiles.columns.size
-    rows = min(height, roles.src_spatial[-2])
-    there, back = (
-        rows * (line_cost(width // 2) / 2 + 3 * width),
-        tiles.rows.results * (line_cost(width // 2) / 2 + 3 * width),
-    )
-    return there + back + width / 2 * (line_cost(height) + 8 * height)
+    given, wanted = min(height, roles.src_spatial[-2]), tiles.rows.results
+    rows = (given + wanted) / 2 * line_cycles(width // 2) + (height - given) * width
+    columns = width / 2 * line_cycles(height)
+    moved = STAGING * given * min(width, roles.src_spatial[-1]) + STORING * wanted * tiles.columns.results
+    # A tile that does not stay in L2 is written, read and written, and read again.
+    values = height * width / 2
+    beyond = max(0.0, 1 - TILE_L2 / (2 * values * lanes * itemsize))
+    return TASK + rows + columns + moved + 4 * FROM_L3 * values * beyond
 
 
 def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Tiles:
@@ -120,7 +136,12 @@ def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Ti
     if not small:
         least = min(t.rows.size * t.columns.size for t in found)
         small = [t for t in found if t.rows.size * t.columns.size == least]
-    return min(small, key=lambda t: t.count * tile_cost(t, roles))
+    return min(small, key=lambda t: t.count * tile_cycles(t, roles, lanes, itemsize))
+
+
+def count_positions(p: ConvProblem, roles: Roles, tiles: Tiles) -> int:
+    """Tiles of one channel, over all samples and planes."""
+    return p.batch * math.prod(axis.positions for axis in roles.axes[:-2]) * tiles.count
 
 
 def vectors_by_tile(roles: Roles, p: ConvProblem, lanes: int, positions: int) -> bool:
@@ -157,13 +178,19 @@ class Fft2d:
         size = Numbers.of(problem.dtype).computed.itemsize
         lanes = target.lanes(size)
         tiles = choose_tiles(roles, lanes, size)
-        positions = problem.batch * math.prod(axis.positions for axis in roles.axes[:-2]) * tiles.count
+        positions = count_positions(problem, roles, tiles)
         channels = problem.groups * roles.rows
-        by_channel, by_tile = -(-channels // lanes) * positions, channels * -(-positions // lanes)
-        cycles = tile_cost(tiles, roles) * min(by_channel, by_tile)
+        vectors = -(-channels // lanes)
+        tasks = channels * -(-positions // lanes)
+        if not vectors_by_tile(roles, problem, lanes, positions):
+            tasks = vectors * positions
+        cycles = tile_cycles(tiles, roles, lanes, size)
+        # The last of a thread's tasks may be one that the others do not have.
+        work = cycles * -(-tasks * roles.phases // threads)
         if packs_weight:
-            cycles += tile_cost(tiles, roles) * -(-channels // lanes)
-        return machine.dispatch + cycles * roles.phases / (machine.flops / (4 * lanes)) / threads
+            work += (cycles + PACKING * roles.most_taps) * -(-vectors * roles.phases // threads)
+        seconds = vector_seconds(2 * work, lanes, machine) + traffic_seconds(problem, machine, threads)
+        return machine.dispatch + seconds
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
         p = problem
@@ -202,7 +229,7 @@ class Fft2d:
         lanes = target.lanes(size)
         tiles = choose_tiles(roles, lanes, size, thrift)
         height, width = tiles.rows.size, tiles.columns.size
-        positions = p.batch * math.prod(axis.positions for axis in roles.axes[:-2]) * tiles.count
+        positions = count_positions(p, roles, tiles)
         by_tile = vectors_by_tile(roles, p, lanes, positions)
         channels = p.groups * roles.rows
         vectors = -(-channels // lanes)
@@ -210,8 +237,10 @@ class Fft2d:
         run_tasks = (channels if by_tile else vectors) * inner * roles.phases
         threads = max(1, min(threads, run_tasks))
         pitch = (width + 2) * lanes
-        panel = (width * height + 1) * lanes
+        panel = (width * height + 1) * (1 if by_tile else lanes)
+        panels = (channels if by_tile else vectors) * roles.phases * panel * size
         src, dst = p.strides_of(roles.src), p.strides_of(roles.dst)
+        data = p.storage.numpy.itemsize * (math.prod(p.x_shape) + math.prod(p.y_shape))
 
         scratch = Ledger()
         scratch.book("state", 8 * (len(STATE_NAMES) + len(STATE) + p.rank * len(AXIS_STATE_NAMES)))
@@ -222,12 +251,13 @@ class Fft2d:
             ("at_largest", size * lanes),
             ("at_row", whole * lanes * size),
             ("at_work", 2 * height * lanes * size),
+            ("at_spectrum", 2 * height * lanes * size if by_tile else 0),
             ("at_tile", height * pitch * size),
         ):
             scratch.book(name, bytes_)
         ledger = Ledger()
         ledger.book("scratch", scratch.total * threads)
-        ledger.book(PANELS, vectors * roles.phases * panel * size)
+        ledger.book(PANELS, panels)
 
         module = _kernels(Spec(p.dtype, compiled_words(p)), target)
         rows, row_table = _lines(Lines(numbers.computed, width, "rows"), target)
@@ -258,6 +288,7 @@ class Fft2d:
             "position_lane": int(by_tile),
             "all_channels": channels,
             "panel": panel,
+            "rows_ahead": ROWS_AHEAD if data >= AHEAD_FROM else 0,
             "src_beside": int(not by_tile and src[1] == 1 and roles.rows == 1),
             "dst_beside": int(not by_tile and dst[1] == 1),
             "tables": address_of(tables),
@@ -265,7 +296,7 @@ class Fft2d:
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
         taps = [[(phase.taps[0].offset, [t.tap for t in phase.taps]) for phase in axis.phases] for axis in roles.axes]
-        key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, tiles, taps)
+        key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, tiles, by_tile, taps)
         pack = Step("pack_weight", job_at(module.address("pack_weight")), vectors * roles.phases)
         return Plan(
             problem=p,
@@ -277,6 +308,6 @@ class Fft2d:
             arguments=LAYOUT.fill(values),
             addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
             ledger=ledger,
-            packing=Packing(pack, ledger.entries[PANELS][1], repr(key)),
+            packing=Packing(pack, panels, repr(key)),
             keep=(tables, row_table, column_table, module, rows, columns),
         )

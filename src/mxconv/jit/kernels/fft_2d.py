@@ -55,7 +55,8 @@ class _Bundle(LaneTiles):
         at = f.offset(tables, tap_at + number * TAP_ROW, I64)
         return f.load(I64, at, 0), f.load(I64, at, 1)
 
-    # ---- weights: panels[vector of channels][phase], each as fft_lines lays it out, then the largest magnitudes
+    # ---- weights: panels[vector of channels][phase], each as fft_lines lays it out, then the largest magnitudes;
+    # where lanes share a spectrum, panels[channel][phase]
 
     def emit_pack_lines(self) -> None:
         """Transform vectors of kernels as if they were tiles: the tap at offset t stands at -t, where a product of
@@ -70,11 +71,11 @@ class _Bundle(LaneTiles):
             )
             w_group, w_row, panel, pitch = self.args.read(f, args, "w_group", "w_row", "panel", "pitch")
             tile_rows, tile_columns, one_row, one_column = self.args.read(f, args, *TILE)
+            (channel_lane,) = self.args.read(f, args, "channel_lane")
             forward, spectrum = (self.args.pointer(f, args, n) for n in ("forward", "spectrum"))
             row_table, column_table = (self.args.pointer(f, args, n) for n in ("row_table", "column_table"))
-            places, row, work, tile = (
-                self.section(f, args, state, n) for n in ("at_lanes", "at_row", "at_work", "at_tile")
-            )
+            names = ("at_lanes", "at_row", "at_work", "at_spectrum", "at_tile")
+            places, row, work, column, tile = (self.section(f, args, state, name) for name in names)
             half = tile_columns // 2
             size = f.cast("sitofp", half * tile_rows, numbers.computed)
             scale = f.binary("", "fdiv", f.constant(1.0, numbers.computed), size)
@@ -114,11 +115,24 @@ class _Bundle(LaneTiles):
                         f.call_at(forward, row, line, row_table)
                     with empty:
                         f.call("clear", line, 0, tile_columns)
-                to = f.offset(panels, task * panel, numbers.computed)
-                with f.loop(0, half) as k:
-                    column, own = self.line(f, tile, k * 2), self.line(f, to, k * tile_rows * 2)
-                    f.call_at(spectrum, column, pitch, own, column_table, work, scale)
-                f.store(largest.get(), self.line(f, to, half * tile_rows * 2), aligned=True)
+                with f.when(channel_lane.equals(1)) as shared:
+                    to = f.offset(panels, task * panel, numbers.computed)
+                    with f.loop(0, half) as k:
+                        own = self.line(f, to, k * tile_rows * 2)
+                        f.call_at(spectrum, self.line(f, tile, k * 2), pitch, own, column_table, work, scale)
+                    f.store(largest.get(), self.line(f, to, half * tile_rows * 2), aligned=True)
+                with shared:
+                    number = (f.lane_numbers(lanes) + f.splat(channel, lanes)) * f.splat(phases, lanes)
+                    start = (number + f.splat(task % phases, lanes)) * f.splat(panel, lanes)
+                    own = f.offset(panels, start, numbers.computed)
+                    with f.loop(0, half) as k:
+                        f.call_at(spectrum, self.line(f, tile, k * 2), pitch, column, column_table, work, scale)
+                        with f.loop(0, tile_rows * 2) as n:
+                            value = f.load(self.vector, self.line(f, column, n), aligned=True)
+                            place_of = f.splat(k * tile_rows * 2 + n, lanes)
+                            f.scatter(value, f.offset(own, place_of, numbers.computed), exists)
+                    place_of = f.splat(half * tile_rows * 2, lanes)
+                    f.scatter(largest.get(), f.offset(own, place_of, numbers.computed), exists)
 
     def wrap(self, f: Function, cell: Variable, number: Value, modulus: Value) -> None:
         """cell = number modulo modulus, not negative."""
@@ -139,7 +153,9 @@ class _Bundle(LaneTiles):
             args, state = f.args["args"], f.args["state"]
             table, values, tile = (self.section(f, args, state, n) for n in ("at_lanes", "at_row", "at_tile"))
             rows, columns, channel = self.state.read(f, state, "rows", "columns", "first_channel")
-            beside, channels, pitch = self.args.read(f, args, "dst_beside", "all_channels", "pitch")
+            beside, channels, pitch, ahead = self.args.read(
+                f, args, "dst_beside", "all_channels", "pitch", "rows_ahead"
+            )
             inverse, row_table = (self.args.pointer(f, args, n) for n in ("inverse", "row_table"))
             down, along = self.destination(f)
             epilogue = Epilogue(f, numbers, lanes, self.args, args, self.epilogue)
@@ -162,6 +178,8 @@ class _Bundle(LaneTiles):
                     if "add" not in self.epilogue:
                         sums = [epilogue.finish([total])[0] for total in sums]
                     sums = f.transpose(sums)
+                    with f.when((along.equals(1)) & (ahead > 0)):
+                        self.prefetch_lanes(f, table, "dst", numbers.result, (y + ahead) * down + x)
                     with f.when(along.equals(1)) as far:
                         self.store_lanes(f, sums, table, limits, x, y * down, None, epilogue)
                     with far:
@@ -255,22 +273,24 @@ class _Bundle(LaneTiles):
             convolve, table, panels = (self.args.pointer(f, args, n) for n in ("convolve", "column_table", "panels"))
             work, tile, largest = (self.section(f, args, state, n) for n in ("at_work", "at_tile", "at_largest"))
             half = columns // 2
+            is_shared = channel_lane.equals(0)
+            apart = f.select(is_shared, f.constant(1, I64), lanes)
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 phase, rest = task % phases, task // phases
                 channel, position = (rest // inner) * channel_step, (rest % inner) * position_step
                 f.call("select_phase", args, state, phase)
                 f.call("list_lanes", args, state, channel, position)
-                spectrum = f.offset(panels, ((channel // lanes) * phases + phase) * panel, numbers.computed)
-                magnitudes = self.line(f, spectrum, half * rows * 2)
-                shared = f.load(self.bits.element, f.offset(magnitudes, channel % lanes, numbers.computed))
-                by_lane = f.load(self.bits, magnitudes, aligned=True)
-                f.store(f.select(channel_lane.equals(1), by_lane, f.splat(shared, lanes)), largest, aligned=True)
+                number = f.select(is_shared, channel, channel // lanes)
+                spectrum = f.offset(panels, (number * phases + phase) * panel, numbers.computed)
+                end = f.offset(spectrum, half * rows * 2 * apart, numbers.computed)
+                with f.when(is_shared) as by_lane:
+                    f.store(f.splat(f.load(self.bits.element, end), lanes), largest, aligned=True)
+                with by_lane:
+                    f.store(f.load(self.bits, end, aligned=True), largest, aligned=True)
                 f.call("transform_rows", args, state)
-                # Lanes that share a spectrum have it in the lane of their channel.
-                own = f.offset(spectrum, (channel % lanes) * (1 - channel_lane), numbers.computed)
                 with f.loop(0, half) as k:
-                    weight = self.line(f, own, k * rows * 2)
-                    f.call_at(convolve, self.line(f, tile, k * 2), pitch, weight, table, work)
+                    own = f.offset(spectrum, k * rows * 2 * apart, numbers.computed)
+                    f.call_at(convolve, self.line(f, tile, k * 2), pitch, own, table, work)
                 f.call("finish_rows", args, state)
                 with f.loop(0, lanes) as i:
                     is_huge = f.load(self.bits.element, largest, i) > limit_bits(numbers.computed)

@@ -10,7 +10,8 @@ product with the weight's spectrum and the first pass back happen in registers: 
 makes are those that the first codelet back takes.
 
 Layouts:  row       [column][lane] real         spectrum of a row     [value][re, im][lane], in the order of `divide`
-          weight    [value of a row][k1 of a][k2 of b][re, im][lane]  for column k1 + a*k2 of the spectrum
+          weight    [value of a row][k1 of a][k2 of b][re, im][lane]  for k1 + a*k2 of the column's spectrum;
+                    without lanes where they share it
 """
 
 from __future__ import annotations
@@ -96,10 +97,9 @@ class _Emitter:
         for p in range(2):
             f.store(value[p], pointer, (2 * at + p) * self.lanes, aligned=True)
 
-    def factor(self, f: Function, pointer: Value, at: int, lanes: int | None = None) -> Complex:
-        """Complex scalar number `at` from there, in all lanes; its parts lie so many elements apart."""
-        apart = lanes or 1
-        re, im = (f.splat(f.load(self.scalar, pointer, (2 * at + p) * apart), self.lanes) for p in range(2))
+    def factor(self, f: Function, pointer: Value, at: int) -> Complex:
+        """Complex scalar number `at` from there, in all lanes."""
+        re, im = (f.splat(f.load(self.scalar, pointer, 2 * at + p), self.lanes) for p in range(2))
         return re, im
 
     def vectors(self, f: Function, pointer: Value, count: Value | int) -> Value:
@@ -175,6 +175,8 @@ class _Emitter:
     def emit_convolve(self) -> None:
         """Transform a column, multiply it by a column of the weight's spectrum, and transform it back (times a*b)."""
         a, b = self.a, self.b
+        is_shared = self.lines.of == "shared"
+        read = self.factor if is_shared else self.load
         with self.module.function(
             "convolve", exported=True, column=PTR, pitch=I64, weight=PTR, table=PTR, work=PTR
         ) as f:
@@ -182,10 +184,10 @@ class _Emitter:
             self.first_pass(f, steps)
             with f.loop(0, a) as k1:
                 place = self.vectors(f, f.args["work"], k1 * b)
-                weight = self.vectors(f, f.args["weight"], k1 * b)
+                weight = (self.factors if is_shared else self.vectors)(f, f.args["weight"], k1 * b)
                 own = self.factors(f, f.args["table"], k1)
                 y = dft(f, [self.load(f, place, j2) for j2 in range(b)])
-                products = [times(f, value, self.weight(f, weight, k2)) for k2, value in enumerate(y)]
+                products = [times(f, value, read(f, weight, k2)) for k2, value in enumerate(y)]
                 for j, value in enumerate(dft(f, products, inverse=True)):
                     back = times(f, value, self.factor(f, own, j * a), conjugate=True) if j else value
                     self.store(f, back, place, j)
@@ -195,9 +197,6 @@ class _Emitter:
                 column = f.offset(f.args["column"], j2 * f.args["pitch"], self.scalar)
                 for step, value in zip(steps, x, strict=True):
                     self.store(f, value, f.offset(column, step, self.scalar))
-
-    def weight(self, f: Function, pointer: Value, at: int) -> Complex:
-        return self.factor(f, pointer, at, self.lanes) if self.lines.of == "shared" else self.load(f, pointer, at)
 
     def emit_spectrum(self) -> None:
         """out[k1][k2] = scale * transform of a column."""

@@ -6,7 +6,7 @@ of the same channel; the argument block says which (`channel_lane`, `position_la
 
 from __future__ import annotations
 
-from ..ir import I32, I64, PTR, Function, Value, Variable
+from ..ir import I32, I64, PTR, Function, Type, Value, Variable
 from ..target import Target
 from .correlation import AXIS, Correlation
 from .gemm import Tile
@@ -20,10 +20,10 @@ ARGS = (
     *TILE, "pitch",
     # tasks: positions (sample, tile) of each channel; which channel and position the lanes of a vector are
     "positions", "inner", "channel_step", "position_step", "channel_lane", "position_lane", "all_channels",
-    # elements of one vector's spectrum; whether the lanes are neighbours in memory
-    "panel", "src_beside", "dst_beside",
+    # elements of one panel; whether the lanes are neighbours in memory; how many rows ahead memory is asked for
+    "panel", "src_beside", "dst_beside", "rows_ahead",
     # sections of a worker's scratch
-    "at_lanes", "at_limits", "at_row", "at_work", "at_tile", "at_largest",
+    "at_lanes", "at_limits", "at_row", "at_work", "at_spectrum", "at_tile", "at_largest",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS."""
 
@@ -70,6 +70,11 @@ class LaneTiles(Correlation):
     def lane_vector(self, f: Function, table: Value, name: str) -> Value:
         """A field of all lanes."""
         return f.load(I64.of(self.lanes), table, LANE.index(name) * self.lanes, aligned=True)
+
+    def prefetch_lanes(self, f: Function, table: Value, name: str, stored: Type, offset: Value) -> None:
+        """Ask for what lies so far from where each lane's tile begins, in the source or in the destination."""
+        for i in range(self.lanes):
+            f.prefetch(f.offset(f.load(PTR, table, LANE.index(name) * self.lanes + i), offset, stored))
 
     def source_strides(self, f: Function, name: str = "src_stride") -> list[Value]:
         """Elements from one row of the source to the next, and from one column."""
@@ -186,7 +191,9 @@ class LaneTiles(Correlation):
             table = self.section(f, args, state, "at_lanes")
             low, high = self.state.read(f, state, "begin_column", "end_column")
             (columns,) = self.args.read(f, args, "tile_columns")
-            down = row * self.source_strides(f)[0]
+            stride_y, _ = self.source_strides(f)
+            down = row * stride_y
+            (ahead,) = self.args.read(f, args, "rows_ahead")
             names = ("first_column", "last_column", "first_row", "last_row")
             left, right, top, bottom = (self.lane_vector(f, table, name) for name in names)
             is_inside = (f.splat(row, lanes) - top).below(bottom - top)
@@ -200,6 +207,8 @@ class LaneTiles(Correlation):
             with f.loop(0, columns, lanes) as x:
                 with f.when((x < high) & (low < x + lanes)) as outside:
                     at = f.vector(I32, range(lanes)) + f.splat(f.cast("trunc", x, I32), lanes)
+                    with f.when(ahead > 0):
+                        self.prefetch_lanes(f, table, "src", stored, down + ahead * stride_y + x)
                     rows = []
                     for i in range(lanes):
                         begin, width = (f.splat(f.load(I32, of, i), lanes) for of in (begins, widths))
