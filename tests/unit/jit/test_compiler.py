@@ -37,6 +37,9 @@ PROBLEMS = [
     "backward_data {dtype} n1 g1 c{rows}->4 i20x40 k3x3 s2x2",
     "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3",
     "forward {dtype} n1 g1 c64->96 i8x20 k3x3 p1x1",
+    "forward {dtype} n1 g1 c4->{rows} i400 k64",
+    "forward {dtype} n1 g4 c4->4 i400 k64",
+    "forward {dtype} n1 g{rows} c{rows}->{rows} i20x40 k5x5",
 ]
 MORE_PROBLEMS = [
     # scratch_free reads lanes two apart, gathers them, and has depthwise tiles and lanes of channels
@@ -44,6 +47,8 @@ MORE_PROBLEMS = [
     "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3 s1x3",
     "backward_weight {dtype} n1 g1 c4->16 i20x40 k3x3 y_strides(10944,1,608,16)",
     "forward {dtype} n1 g1 c4->{rows} i20x40 k3x3 p1x1 +scale +bias +add",
+    # fft_2d has several tiles of one channel in lanes
+    "forward {dtype} n20 g{rows} c{rows}->{rows} i90x90 k15x15 +add",
 ]
 
 
