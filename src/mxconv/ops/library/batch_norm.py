@@ -16,6 +16,7 @@ Source:  Apache MXNet 1.9.1, src/operator/nn/batch_norm.cc. Differs: gamma's arr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ from ..merge import merge_shape, unify_shapes, unify_types
 from ..refusal import refusal, spell_shape
 from ..registry import Array, Call, Shape, Step
 from ..signature import Field
-from .moments import beside, like, mean_and_variance, normalize, normalize_gradient, wide
+from .moments import beside, like, mean_and_variance, normalize, wide
 from .rules import define, named, rounded, working
 from .terms import Term
 
@@ -102,13 +103,15 @@ def _gradient(step: Step[Any]) -> list[Any]:
         r = (variance.Reshape(shape=shape) + param.eps).rsqrt()
         n = (x - mean.Reshape(shape=shape)) * r
     gradients: list[Any] = [None] * 5
+    total, along = (one.sum(axis=others, keepdims=True) for one in (d, d * n))
     if step.wanted[0]:
-        scaled = d if param.fix_gamma else d * gamma.Reshape(shape=shape)
-        gradients[0] = like(normalize_gradient(scaled, n, r, others) if is_trained else scaled * r, data)
+        count = max(1, math.prod(data.shape[a] for a in others))
+        centred = d - total / count - n * (along / count) if is_trained else d
+        gradients[0] = like(centred * (r if param.fix_gamma else r * gamma.Reshape(shape=shape)), data)
     if step.wanted[1] and not param.fix_gamma:
-        gradients[1] = (d * n).sum(axis=others).value
+        gradients[1] = along.Reshape(shape=(-1,)).value
     if step.wanted[2]:
-        gradients[2] = d.sum(axis=others).value
+        gradients[2] = total.Reshape(shape=(-1,)).value
     if is_trained:
         for moving, batch in zip(step.inputs[3:], (step.outputs[1], step.outputs[3]), strict=True):
             step.invoke("_follow", (moving, batch), {"momentum": param.momentum})
