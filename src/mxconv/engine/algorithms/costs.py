@@ -16,8 +16,9 @@ BUSY = 1.1
 """Time of a register tile's multiply-adds, relative to what the peak would take."""
 FROM_MEMORY = 2.0
 """Time to read and write an array that is in no cache, relative to copying it: rows are short, and come as they do."""
-ALONG_ROWS, ACROSS_ROWS = 7.0, 30.0
-"""Time to pack a weight, relative to copying it, where panels take what lies side by side, and where they do not."""
+ALONG_ROWS, ACROSS_ROWS = 5.0, 10.0
+"""Time to pack a weight, relative to copying it, where panels take what lies side by side, and where they do not (up to
+three times as much, where it does not stay in the caches)."""
 
 
 def vector_seconds(multiply_adds: float, lanes: int, machine: Machine) -> float:
@@ -38,4 +39,6 @@ def packing_seconds(problem: ConvProblem, machine: Machine, threads: int, slowne
     """Seconds to pack the weight."""
     computed = Numbers.of(problem.dtype)
     size = computed.parts * computed.computed.itemsize * math.prod(problem.w_shape)
+    if slowness == ACROSS_ROWS:
+        slowness *= 1 + 2 * min(1.0, 4 * size / machine.l3)
     return slowness * size / (machine.cache_bytes * threads)

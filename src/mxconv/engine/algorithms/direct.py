@@ -41,7 +41,7 @@ from .correlation import (
     staged_state,
     with_row_axis,
 )
-from .costs import ACROSS_ROWS, ALONG_ROWS, BUSY, packing_seconds, traffic_seconds, vector_seconds
+from .costs import ALONG_ROWS, BUSY, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -271,8 +271,7 @@ class Direct(Plain):
         work += copies * (STAGING * cut.box.staged / lanes + STAGING_ROWS * cut.box.rows)
         seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
         if packs_weight:
-            slowness = ALONG_ROWS if problem.direction == "forward" else ACROSS_ROWS
-            seconds += packing_seconds(problem, machine, threads, slowness)
+            seconds += packing_seconds(problem, machine, threads, ALONG_ROWS)
         return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:

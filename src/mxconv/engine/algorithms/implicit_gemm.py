@@ -23,7 +23,7 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict
 from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, merged, roles_of
-from .costs import ACROSS_ROWS, ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
+from .costs import ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -134,8 +134,7 @@ class ImplicitGemm(Plain):
         seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * blocks * rows * products * size * parts / (machine.cache_bytes * threads)
         if packs_weight:
-            slowness = ALONG_ROWS if problem.direction == "forward" else ACROSS_ROWS
-            seconds += packing_seconds(problem, machine, threads, slowness)
+            seconds += packing_seconds(problem, machine, threads, ALONG_ROWS)
         return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
