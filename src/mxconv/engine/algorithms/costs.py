@@ -16,9 +16,9 @@ BUSY = 1.1
 """Time of a register tile's multiply-adds, relative to what the peak would take."""
 FROM_MEMORY = 2.0
 """Time to read and write an array that is in no cache, relative to copying it: rows are short, and come as they do."""
-ALONG_ROWS, ACROSS_ROWS = 5.0, 10.0
-"""Time to pack a weight, relative to copying it, where panels take what lies side by side, and where they do not (up to
-three times as much, where it does not stay in the caches)."""
+ALONG_ROWS, ACROSS_ROWS = (5.0, 5.0), (10.0, 30.0)
+"""Time to pack a weight, relative to copying it, where panels take what lies side by side, and where they do not; a
+small one, and one that takes a quarter of the L3 cache and more."""
 
 
 def vector_seconds(multiply_adds: float, lanes: int, machine: Machine) -> float:
@@ -35,10 +35,12 @@ def traffic_seconds(problem: ConvProblem, machine: Machine, threads: int) -> flo
     return data / (machine.cache_bytes * threads)
 
 
-def packing_seconds(problem: ConvProblem, machine: Machine, threads: int, slowness: float) -> float:
-    """Seconds to pack the weight."""
+def packing_seconds(
+    problem: ConvProblem, machine: Machine, threads: int, slowness: tuple[float, float], growth: float = 1.0
+) -> float:
+    """Seconds to pack the weight into panels that are `growth` times as large."""
     computed = Numbers.of(problem.dtype)
-    size = computed.parts * computed.computed.itemsize * math.prod(problem.w_shape)
-    if slowness == ACROSS_ROWS:
-        slowness *= 1 + 2 * min(1.0, 4 * size / machine.l3)
-    return slowness * size / (machine.cache_bytes * threads)
+    size = growth * computed.parts * computed.computed.itemsize * math.prod(problem.w_shape)
+    small, large = slowness
+    share = min(1.0, 4 * size / machine.l3)
+    return (small + (large - small) * share) * size / (machine.cache_bytes * threads)
