@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -19,12 +20,14 @@ from ...jit.kernels.winograd_weight import emit_winograd_weight
 from ...jit.kernels.winograd_weight_tiles import ARGS, STATE, Spec
 from ...jit.numbers import Numbers
 from ...jit.target import Target
+from ...jit.winograd import POINTS
 from ..machine import Machine
 from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
+from .costs import vector_seconds
 
 MOST_TAPS = 7
 LEAST_CHANNELS = 4
@@ -34,12 +37,31 @@ PANEL_BYTES = 600 << 10
 SHARED_PANEL_BYTES = 6 << 20
 """The same for panels that all threads share."""
 PRIVATE_SUMS_BYTES = 1 << 20
-"""Sums up to this size are made in slices, each by one thread; larger ones are shared."""
+"""Sums up to this size are made in slices, each by one thread."""
+MOST_PANELS_TO_SUMS = 1.25
+"""Panels of all chunks, relative to the sums, up to which they are made before any is multiplied."""
+PART_BYTES = 640 << 10
+"""What the sums of a part of the channels may take then."""
 CHAIN = (16, 96)
 """Fewest and most tiles in a chunk, unless the image has fewer or a group of them more."""
+LEAST_TASKS, TASK_PRODUCTS = 32, 2_000_000
+"""Tasks to make of a shared chunk's products where there are fewer points, and about the most products of one."""
 SLICES = 8
 SLICE_TILES = 400
 """Least tiles in a slice, from the third on: its sums are written, and read again to be added, once each."""
+TILE, TRANSFORM = 1.1, 9.0
+"""Estimate: slowness of the tile, and transforming a tile's vectors, as multiply-adds a point."""
+ERRORS = {
+    3: (1.5e-6, 2e-6),
+    4: (1.5e-6, 2e-6),
+    5: (2.5e-6, 5.5e-6),
+    6: (3e-6, 7e-6),
+    7: (1.1e-5, 1e-4),
+    8: (8e-6, 8e-5),
+    9: (2.8e-5, 6e-4),
+    10: (3e-5, 9e-4),
+}
+"""By the products of a tile on an axis: the largest error on one axis, and on two of that kind (measured)."""
 MOST_PANEL_BYTES = 64 << 20
 """What the panels of the smallest chunk may take: far dilations are left to the plain algorithms."""
 
@@ -56,6 +78,10 @@ def _evenly(count: int, most: int) -> int:
     (4, 3)
     """
     return -(-count // -(-count // max(1, most))) if count else 1
+
+
+Way = Literal["slices", "parts", "shared"]
+"""How the work is shared out; see jit/kernels/winograd_weight.py, where they come in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +121,13 @@ def _axes(p: ConvProblem) -> list[Axis]:
     return [UNIT] * (3 - len(own)) + own
 
 
-def _tile_for(target: Target, lanes: int, channels: int, vectors: int) -> Tile:
+def _tile_for(target: Target, lanes: int, channels: int) -> Tile:
     """Accumulators that fill the registers, with rows that divide a vector of channels."""
     mr, nv = (8, 2) if target.registers >= 32 else (4, 3 if target.has_fma else 2)
     mr = min(mr, lanes)
     while mr > 1 and mr // 2 >= channels:
         mr //= 2
-    return Tile(mr, min(nv, vectors))
+    return Tile(mr, nv)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +147,9 @@ class Shape:
     """Positions on z, groups of tiles on r and c."""
     chunk: tuple[int, int, int, int]
     """Samples in a chunk, positions on z, groups of tiles on r and c."""
+    way: Way
+    part: tuple[int, int]
+    """Panels of dy and tiles of x channels that are summed at once."""
 
     @property
     def x_vectors(self) -> int:
@@ -167,11 +196,17 @@ class Shape:
     def point_sums(self) -> int:
         """Elements, not a multiple of a page so that the points of a tile lie in different sets of the caches."""
         tile = self.spec.tile
-        return (self.y_panels * self.channel_tiles * tile.mr * tile.nv + 1) * self.lanes
+        return (math.prod(self.part) * tile.mr * tile.nv + 1) * self.lanes
 
     @property
     def all_sums(self) -> int:
-        return self.plain_taps * self.spec.points * self.point_sums
+        """Those of all points and plain taps; of a part they are made one tap after the other."""
+        return (1 if self.way == "parts" else self.plain_taps) * self.spec.points * self.point_sums
+
+    @property
+    def parts(self) -> tuple[int, int]:
+        """How many there are, of dy and of x."""
+        return -(-self.y_panels // self.part[0]), -(-self.channel_tiles // self.part[1])
 
     @property
     def x_pitch(self) -> int:
@@ -209,17 +244,26 @@ def cut(p: ConvProblem, target: Target, m: int, thrift: int = 0) -> Shape:
     itemsize = Numbers.of(p.dtype).computed.itemsize
     lanes = target.lanes(itemsize)
     channels, rows = p.in_channels // p.groups, p.out_channels // p.groups
-    tile = _tile_for(target, lanes, channels, -(-rows // lanes))
+    tile = _tile_for(target, lanes, channels)
     taps = (axes[-2].taps, axes[-1].taps)
-    spec = Spec(p.dtype, m, taps, tile, is_dilated=axes[-1].dilation > 1, is_shared=False)
+    spec = Spec(p.dtype, m, taps, tile, is_dilated=axes[-1].dilation > 1)
     own_m = [transform.r for transform in spec.transforms]
     tile_groups = (axes[-3].out, axes[-2].groups(own_m[0]), axes[-1].groups(own_m[1]))
-    shape = Shape(axes, spec, lanes, itemsize, channels, rows, p.batch, p.groups, tile_groups, (1, 1, 1, 1))
-    most_rows = config.get("block_channels")
-    is_shared = shape.all_sums * itemsize > PRIVATE_SUMS_BYTES or (most_rows is not None and rows > most_rows)
-    budget = SHARED_PANEL_BYTES if is_shared else PANEL_BYTES
+    everything = (-(-rows // (tile.nv * lanes)), -(-channels // tile.mr))
+    way: Way = "slices"
+    shape = Shape(
+        axes, spec, lanes, itemsize, channels, rows, p.batch, p.groups, tile_groups, (1, 1, 1, 1), way, everything
+    )
     vectors = shape.x_vectors + shape.y_panels * tile.nv
-    tiles = min(CHAIN[1], max(CHAIN[0], budget // (spec.points * vectors * lanes * itemsize))) >> thrift
+    per_tile = spec.points * vectors * lanes * itemsize
+    sums = p.groups * shape.all_sums * itemsize
+    forced = config.get("block_channels")
+    if sums > p.groups * PRIVATE_SUMS_BYTES or (forced is not None and rows > forced):
+        all_tiles = p.batch * p.groups * math.prod(tile_groups) * axes[-2].dilation * axes[-1].dilation
+        panels = all_tiles * math.prod(axis.out for axis in axes[:-3]) * per_tile
+        way = "parts" if panels <= MOST_PANELS_TO_SUMS * sums else "shared"
+    budget = PANEL_BYTES if way == "slices" else SHARED_PANEL_BYTES
+    tiles = min(CHAIN[1], max(CHAIN[0], budget // per_tile)) >> thrift
     tiles = max(1, min(tiles, config.get("block_pixels") or tiles))
     # With taps on z a few positions there are worth more than a larger plane: they share the transforms of x.
     planes = min(tile_groups[0], 4) if axes[-3].taps > 1 else 1
@@ -232,7 +276,18 @@ def cut(p: ConvProblem, target: Target, m: int, thrift: int = 0) -> Shape:
     whole = whole and depth >= tile_groups[0] and all(axis.out == 1 for axis in axes[:-3])
     span = depth + (axes[-3].taps - 1) * axes[-3].dilation
     samples = _evenly(p.batch, tiles // (columns * tile_rows * per_group * span)) if whole else 1
-    return replace(shape, spec=replace(spec, is_shared=is_shared), chunk=(samples, depth, tile_rows, columns))
+    part = _part(shape, thrift, forced) if way == "parts" else everything
+    return replace(shape, chunk=(samples, depth, tile_rows, columns), way=way, part=part)
+
+
+def _part(shape: Shape, thrift: int, forced: int | None) -> tuple[int, int]:
+    """About as many channels of dy as of x, whole vectors of them, whose sums at one tap fit in a cache."""
+    tile = shape.spec.tile
+    channels = math.isqrt((PART_BYTES >> thrift) // (shape.spec.points * shape.itemsize))
+    panels = _evenly(shape.y_panels, min(channels, forced or channels) // (tile.nv * shape.lanes))
+    channels = (PART_BYTES >> thrift) // (shape.spec.points * shape.itemsize * panels * tile.nv * shape.lanes)
+    vectors = _evenly(shape.x_vectors, min(channels, forced or channels) // shape.lanes)
+    return panels, min(shape.channel_tiles, vectors * shape.lanes // tile.mr)
 
 
 class WinogradWeight:
@@ -253,8 +308,9 @@ class WinogradWeight:
         if set(p.stride) != {1}:
             return Verdict(False, f"stride {p.stride}, needs 1")
         near = p.kernel[-2:]
-        if not 1 < max(near) <= MOST_TAPS:
-            return Verdict(False, f"kernel {p.kernel}, needs 2 to {MOST_TAPS} taps on the last axes")
+        most = min(MOST_TAPS, max(POINTS) + 2 - self.m)
+        if not 1 < max(near) <= most:
+            return Verdict(False, f"kernel {p.kernel}, needs 2 to {most} taps on the last axes")
         if min((p.batch, *p.out_spatial)) == 0:
             return Verdict(False, "no products to sum")
         least = min(p.in_channels, p.out_channels) // p.groups
@@ -262,38 +318,51 @@ class WinogradWeight:
             return Verdict(False, f"{least} channels a group, pays from {LEAST_CHANNELS} on")
         shape = cut(p, target, self.m)
         staged = math.prod(shape.staged()) * shape.lanes
-        taken = (shape.panel_elements * (1 + shape.spec.is_shared) + staged) * shape.itemsize
+        taken = (2 * shape.panel_elements + staged) * shape.itemsize
         if taken > MOST_PANEL_BYTES:
             return Verdict(False, f"the smallest chunk takes {taken} bytes, pays up to {MOST_PANEL_BYTES}")
         return ACCEPTED
 
     def error(self, problem: ConvProblem) -> float:
-        return 1e-5
+        products = [taps + self.m - 1 for taps in problem.kernel[-2:] if taps > 1]
+        on = len(products) - 1
+        return math.prod(ERRORS[n][on] for n in products) ** (1 / len(products))
 
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        return 1.0
+        shape = cut(problem, target, self.m)
+        chunks, points = problem.groups * shape.chunks, shape.spec.points
+        broadcasts = shape.plain_taps * shape.channel_tiles * shape.spec.tile.mr
+        products = chunks * shape.y_pitch * points * broadcasts * shape.y_vectors
+        tiles = shape.x_vectors * shape.x_pitch + shape.y_vectors * shape.y_pitch
+        work = vector_seconds(TILE * products + TRANSFORM * chunks * tiles * points, shape.lanes, machine)
+        sums = shape.itemsize * shape.all_sums * (2 * chunks if shape.way == "shared" else problem.groups * SLICES)
+        return 2 * machine.dispatch + (work + sums / machine.cache_bytes) / threads
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, shape = problem, cut(problem, target, self.m, thrift)
         spec, size = shape.spec, shape.itemsize
         z, r, c = shape.axes[-3:]
         chunks, tiles = shape.chunks, shape.y_pitch
-        if spec.is_shared:
-            slices, transforms = 1, shape.x_vectors + shape.y_vectors
-            panel_parts = max(1, min(shape.y_panels, -(-16 // spec.points)))
-            run_tasks = p.groups * chunks * (transforms + spec.points * panel_parts)
-            chunk_flags = transforms
-        else:
+        transforms, slices, slice_chunks, panel_parts = shape.x_vectors + shape.y_vectors, 1, chunks, 1
+        squares = p.groups * shape.plain_taps * shape.y_vectors * shape.x_vectors
+        if shape.way == "slices":
             slices = max(1, min(SLICES >> thrift, chunks, max(2, chunks * tiles // SLICE_TILES)))
-            panel_parts, chunk_flags = 1, 1
-        slice_chunks = -(-chunks // slices)
-        slices = -(-chunks // slice_chunks)
-        if not spec.is_shared:
-            run_tasks = p.groups * slices
-        invert_tasks = p.groups * shape.plain_taps * shape.y_vectors * shape.x_vectors
-        threads = max(1, min(threads, max(run_tasks, invert_tasks)))
+            slice_chunks = -(-chunks // slices)
+            slices = -(-chunks // slice_chunks)
+            steps = (("run_slices", p.groups * slices), ("invert", squares))
+        elif shape.way == "parts":
+            steps = (("transform", p.groups * chunks * transforms), ("finish", p.groups * math.prod(shape.parts)))
+        else:
+            products = tiles * shape.plain_taps * shape.channels * shape.rows
+            panel_parts = min(shape.y_panels, max(1, LEAST_TASKS // spec.points, products // TASK_PRODUCTS))
+            steps = (
+                ("run_shared", p.groups * chunks * (transforms + spec.points * panel_parts)),
+                ("invert", squares),
+            )
+        chunk_flags = 1 if shape.way == "slices" else transforms
+        threads = max(1, min(threads, *(max(1, tasks) for _, tasks in steps)))
 
         rows, pitch = shape.staged()
         square = shape.lanes**2 * math.prod(spec.taps) * size
@@ -301,16 +370,18 @@ class WinogradWeight:
         scratch.book("state", 8 * len(STATE))
         for name, bytes_ in (
             ("at_staged", rows * pitch * shape.lanes * size),
-            ("at_panels", 0 if spec.is_shared else shape.panel_elements * size),
+            ("at_panels", shape.panel_elements * size if shape.way == "slices" else 0),
+            ("at_sums", shape.all_sums * size if shape.way == "parts" else 0),
             ("at_block", max(spec.transforms[0].n, 1) * spec.transforms[1].n * shape.lanes * size),
             ("at_square", square),
             ("at_chain", square),
         ):
             scratch.book(name, bytes_)
         ledger = Ledger()
-        ledger.book("sums", p.groups * slices * shape.all_sums * size)
+        ledger.book("sums", 0 if shape.way == "parts" else p.groups * slices * shape.all_sums * size)
         ledger.book("flags", 8 * p.groups * chunks * chunk_flags)
-        ledger.book("shared", 2 * shape.panel_elements * size if spec.is_shared else 0)
+        copies = {"slices": 0, "parts": p.groups * chunks, "shared": 2}[shape.way]
+        ledger.book("shared", copies * shape.panel_elements * size)
         ledger.book("scratch", scratch.total * threads)
 
         others = [
@@ -340,9 +411,13 @@ class WinogradWeight:
             "slices": slices,
             "slice_chunks": slice_chunks,
             "chunk_flags": chunk_flags,
-            "run_tasks": run_tasks,
-            "invert_tasks": invert_tasks,
+            "run_tasks": steps[0][1],
+            "finish_tasks": steps[1][1],
             "panel_parts": panel_parts,
+            "part_panels": shape.part[0],
+            "part_tiles": shape.part[1],
+            "y_parts": shape.parts[0],
+            "x_parts": shape.parts[1],
             "x_pitch": shape.x_pitch,
             "y_pitch": shape.y_pitch,
             "x_point": shape.x_point,
@@ -378,12 +453,9 @@ class WinogradWeight:
         return Plan(
             problem=p,
             algorithm=self.name,
-            blocks={"pixels": chunks, "channels": shape.y_panels, "reduction": slices},
+            blocks={"pixels": chunks, "channels": shape.y_panels, "reduction": slices, shape.way: 2},
             threads=threads,
-            steps=(
-                Step("run", job_at(module.address("run")), run_tasks),
-                Step("invert", job_at(module.address("invert")), invert_tasks),
-            ),
+            steps=tuple(Step(name, job_at(module.address(name)), tasks) for name, tasks in steps),
             layout=ARGS,
             arguments=ARGS.fill(values),
             addresses={name: name for name in ("x", "y", "w", "sums", "shared", "scratch", "flags")},

@@ -2,6 +2,8 @@
 
 Sums:   [group][slice][other taps, taps of z][point][panel of dy channels][tile of x channels][mr][nr]
 
+(or, of one part of the channels and one tap at a time, [point][panel][tile][mr][nr]).
+
 A square of channels, one vector of each side, is transformed back at all taps of r and c. Chunks with numbers that no
 transform may see took no part in the sums: their products are added here as they are.
 """
@@ -26,25 +28,20 @@ class Sums(Transforms):
         self.emit_add_row()
         self.emit_add_chunk()
         self.emit_store_square()
-        self.emit_invert()
+        self.emit_finish_square()
 
-    def emit_invert(self) -> None:
-        """The gradient; a task is a square of channels of one group at one tap of the axes that are not transformed."""
-        with self.module.function("invert", exported=True, args=PTR, worker=I64) as f:
-            args = f.args["args"]
-            state = self.scratch(f, args)
-            square = self.section(f, args, state, "at_square")
-            names = ("invert_tasks", "x_vectors", "y_vectors", "taps_z", "other_taps", "chunks", "chunk_flags")
-            count, x_vectors, y_vectors, taps_z, other_taps, chunks, flags = ARGS.read(f, args, *names)
-            flag = ARGS.pointer(f, args, "flags")
-            with f.tasks(ARGS.address(f, args, "invert_counter"), count) as task:
-                x, rest = task % x_vectors, task // x_vectors
-                y, rest = rest % y_vectors, rest // y_vectors
-                tap, group = rest % (taps_z * other_taps), rest // (taps_z * other_taps)
-                f.call("invert_square", args, square, group, tap, y, x)
-                with f.loop(0, chunks) as chunk, f.when(self.is_left_out(f, flag, group * chunks + chunk, flags)):
-                    f.call("add_chunk", args, state, group, chunk, tap, y, x)
-                f.call("store_square", args, state, group, tap, y, x)
+    def emit_finish_square(self) -> None:
+        """The gradient of a square of channels at one tap of the axes that are not transformed, from its first sums in
+        each of some `pieces`."""
+        shape = dict.fromkeys(("group", "tap", "y", "x", "pieces"), I64)
+        with self.module.function("finish_square", exported=False, args=PTR, state=PTR, sums=PTR, **shape) as f:
+            args, state, group, tap, y, x = (f.args[name] for name in ("args", "state", "group", "tap", "y", "x"))
+            chunks, count = ARGS.read(f, args, "chunks", "chunk_flags")
+            flags = ARGS.pointer(f, args, "flags")
+            f.call("invert_square", args, state, f.args["sums"], x, f.args["pieces"])
+            with f.loop(0, chunks) as chunk, f.when(self.is_left_out(f, flags, group * chunks + chunk, count)):
+                f.call("add_chunk", args, state, group, chunk, tap, y, x)
+            f.call("store_square", args, state, group, tap, y, x)
 
     def is_left_out(self, f: Function, flags: Value, chunk: Value, count: Value) -> Value:
         """Whether one of the chunk's flags is set."""
@@ -53,31 +50,33 @@ class Sums(Transforms):
             found.set(found.get() | f.load(I64, flags, chunk * count + i))
         return f.compare("ne", found.get(), 0)
 
+    def square_sums(self, f: Function, args: Value, sums: Value, y: Value, x: Value) -> Value:
+        """Where the sums of a square begin, by its vectors, in those of a part."""
+        (tiles,) = ARGS.read(f, args, "part_tiles")
+        tile_size, nv = self.tile.mr * self.nr, self.tile.nv
+        row = (y // nv) * tiles * tile_size + x * (self.lanes * self.nr) + (y % nv) * self.lanes
+        return f.offset(sums, row, self.vector)
+
     def emit_invert_square(self) -> None:
-        """square[x channel][tap][lanes of dy channels], from the sums of all slices."""
-        lanes, tile = self.lanes, self.tile
+        """square[x channel][tap][lanes of dy channels], from the sums of all pieces."""
+        lanes = self.lanes
         r, c = self.spec.transforms
-        with self.module.function("invert_square", args=PTR, square=PTR, group=I64, tap=I64, y=I64, x=I64) as f:
-            args, y, x = f.args["args"], f.args["y"], f.args["x"]
-            names = ("slices", "channels", "channel_tiles", "point_sums", "tap_sums", "all_sums")
-            slices, channels, channel_tiles, point, by_tap, by_slice = ARGS.read(f, args, *names)
-            start = f.args["group"] * slices * by_slice + f.args["tap"] * by_tap + (y % tile.nv) * lanes
-            sums = f.offset(ARGS.pointer(f, args, "sums"), start, self.vector)
-            panel = (y // tile.nv) * channel_tiles
+        with self.module.function("invert_square", args=PTR, state=PTR, sums=PTR, x=I64, pieces=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            channels, point, by_piece = ARGS.read(f, args, "channels", "point_sums", "all_sums")
             block = f.stack(self.numbers.computed, r.m * c.n * lanes)
-            with f.loop(0, f.smaller(channels - x * lanes, lanes)) as i:
-                channel = x * lanes + i
-                at = ((panel + channel // tile.mr) * tile.mr + channel % tile.mr) * self.nr
+            square = self.section(f, args, state, "at_square")
+            with f.loop(0, f.smaller(channels - f.args["x"] * lanes, lanes)) as i:
                 for j in range(c.n):
                     cells = [f.variable(self.vector, 0) for _ in range(r.n)]
-                    with f.loop(0, slices) as piece:
-                        place = f.offset(sums, at + piece * by_slice + point * j, self.vector)
+                    with f.loop(0, f.args["pieces"]) as piece:
+                        place = f.offset(f.args["sums"], i * self.nr + piece * by_piece + point * j, self.vector)
                         for cell in cells:
                             cell.set(cell.get() + f.load(self.vector, place, aligned=True))
                             place = f.offset(place, point * c.n, self.vector)
                     for k, value in enumerate(emit_product(f, r.output, [cell.get() for cell in cells])):
                         f.store(value, block, (k * c.n + j) * lanes, aligned=True)
-                to = f.offset(f.args["square"], i * (self.near_taps * lanes), self.vector)
+                to = f.offset(square, i * (self.near_taps * lanes), self.vector)
                 for k in range(r.m):
                     row = [f.load(self.vector, block, (k * c.n + j) * lanes, aligned=True) for j in range(c.n)]
                     for j, value in enumerate(emit_product(f, c.output, row)):

@@ -31,7 +31,7 @@ ARGS = Layout(
     (
         # set for each call
         "x", "y", "w", "sums", "shared", "scratch", "flags",
-        "run_counter", "invert_counter", "transformed", "multiplied",
+        "run_counter", "finish_counter", "ready", "done",
         # element strides
         *(f"{array}_{of}" for array in "xy" for of in _STRIDES),
         "w_group", "w_row", "w_channel", "w_z", "w_r", "w_c",
@@ -41,11 +41,13 @@ ARGS = Layout(
         # channels of one group, and the vectors and tiles that they take
         "batch", "groups", "rows", "channels", "x_vectors", "y_vectors", "y_panels", "channel_tiles",
         # chunks, each with so many samples, and what is done with them
-        "samples", "chunks", "slices", "slice_chunks", "chunk_flags", "run_tasks", "invert_tasks", "panel_parts",
+        "samples", "chunks", "slices", "slice_chunks", "chunk_flags", "run_tasks", "finish_tasks", "panel_parts",
+        # what is summed at once: panels of dy by tiles of x channels, and how many such parts there are
+        "part_panels", "part_tiles", "y_parts", "x_parts",
         # elements: panels of a vector, of a point, and where those of dy begin; sums of a point, of a tap, of a slice
         "x_pitch", "y_pitch", "x_point", "y_point", "at_y", "panels_size", "point_sums", "tap_sums", "all_sums",
         # one worker's scratch in bytes, and its sections; elements of a staged row
-        "scratch_bytes", "at_staged", "at_panels", "at_block", "at_square", "at_chain", "staged_pitch",
+        "scratch_bytes", "at_staged", "at_panels", "at_sums", "at_block", "at_square", "at_chain", "staged_pitch",
     )
 )  # fmt: skip
 """The argument block. An axis has `size` groups of tiles (z: positions) in each but the last of its `blocks`, of
@@ -77,8 +79,6 @@ class Spec:
     tile: Tile
     is_dilated: bool
     """Whether neighbours in a tile may lie apart on c."""
-    is_shared: bool
-    """Whether threads share the panels of a chunk; else each has chunks of its own."""
 
     @property
     def transforms(self) -> tuple[Winograd, Winograd]:
@@ -95,8 +95,8 @@ class Spec:
     @property
     def name(self) -> str:
         taps = "x".join(map(str, self.taps))
-        words = ["dilated"] * self.is_dilated + ["shared"] * self.is_shared
-        return "_".join((f"winograd_weight_{self.m}", self.dtype, taps, f"{self.tile.mr}by{self.tile.nv}", *words))
+        words = ["dilated"] * self.is_dilated
+        return "_".join((f"winograd_weight_{self.m}", self.dtype, taps, f"{self.tile.mr}x{self.tile.nv}", *words))
 
 
 class Transforms:
