@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from ..engine import plan_store, planner, tuner
+from ..engine import machine, plan_store, planner, tuner
 from ..engine.choice import in_milliseconds
 from ..engine.measure import Outcome, tune
 from ..engine.problem import DIRECTIONS, ConvProblem
 from ..engine.suite import parse_line, read_suite
 from ..errors import FormatError, ParamError, UnsupportedError
+from ..jit import target
 from ..ops.refusal import refusal
 from .attributes import parse_shape
 from .checkpoint import load_checkpoint
@@ -50,6 +51,8 @@ def run_tune(
         raise refusal(ParamError, "PROBLEM", "missing", "something to tune", fix=fix)
     if training:
         named = [every for one in named for every in _with_gradients(one)]
+    for dtype in {problem.dtype for problem in named}:
+        machine.measure_again(dtype, target.current())
     outcomes: dict[str, Outcome] = {}
     skipped: dict[str, str] = {}
     wanted = dict.fromkeys(named)

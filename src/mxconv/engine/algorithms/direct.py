@@ -190,7 +190,7 @@ def choose_cut(
         if is_large and any(n > 1 for n in sizes):
             continue
         boxes = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
-        runs, vectors = cut.runs, cut.vectors
+        runs, vectors = cut.runs, float(cut.vectors)
         if by_row:
             runs, vectors = runs * cut.block[-2], -(-cut.block[-1] // lanes)
         # A tile that is narrower than the others loads more for each product.
