@@ -1,4 +1,7 @@
-"""Random cases for Winograd by number: kernels of 2 to 7 taps, in every direction but the weight's gradient."""
+"""Random cases for Winograd by number, m * 10**6 and on: kernels of 2 to 7 taps, in all directions but the weight's.
+
+Numbers below m * 10**6 + 10**5 share few kernels, as compiling one takes longer than a problem does.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import random
 from dataclasses import fields
 
 from mxconv import geometry
+from mxconv.engine.algorithms.winograd_form import form_of
 from mxconv.engine.problem import ConvProblem, contiguous_strides
 
 from .random_problems import EPILOGUES, Case, strides_of
@@ -17,16 +21,40 @@ MAX_ELEMENTS = 40_000
 MAX_PRODUCTS = 2_000_000
 
 
+SHARED = {
+    4: (
+        ("float32", (3, 3), ("bias",), False),
+        ("float32", (3, 3), (), True),
+        ("float32", (3, 2), ("scale", "bias", "add", "relu"), False),
+    ),
+    3: (
+        ("float64", (3, 3), ("bias",), False),
+        ("float16", (1, 3), ("bias",), False),
+        ("float32", (2, 2), (), False),
+    ),
+    2: (
+        ("float32", (3, 3), (), False),
+        ("bfloat16", (4, 1), (), False),
+        ("float32", (3, 1), ("bias", "prelu"), True),
+    ),
+}
+"""By m: dtype, kernel, epilogue, and whether forward problems have a stride."""
+
+
 def make_case(number: int) -> Case:
     """The case of that number, the same on every machine."""
     rng = random.Random(number)
+    m, own = divmod(number, 10**6)
     while True:
-        problem = _problem(rng)
+        shared = SHARED[m][own % 3] if own < 10**5 else None
+        problem = _problem(rng, shared)
         shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
         if 0 < problem.products <= MAX_PRODUCTS and max(map(math.prod, shapes)) <= MAX_ELEMENTS:
-            break
+            form = form_of(problem, m, 16)
+            if not isinstance(form, str) and (shared is None or form.strided == shared[3]):
+                break
     knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
-    if rng.random() < 0.6:
+    if shared is not None or rng.random() < 0.6:
         knobs["block_pixels"] = rng.choice((1, 4, 8, 16))
         knobs["block_channels"] = rng.choice((1, 16, 32))
         knobs["block_reduction"] = rng.choice((1, 16, 64))
@@ -35,18 +63,26 @@ def make_case(number: int) -> Case:
     return Case(problem, seed=number, data=data, quirk=quirk, knobs=knobs)
 
 
-def _problem(rng: random.Random) -> ConvProblem:
+def _problem(rng: random.Random, shared: tuple | None) -> ConvProblem:
     direction = rng.choice(("forward", "backward_data"))
     rank = rng.choices((1, 2, 3, 4, 5), (15, 55, 20, 6, 4))[0]
     groups = rng.choice((1, 1, 1, 2, 3))
     channels = [rng.choice((1, 3, 4, 8, 15, 16, 17, 32, 40)) for _ in range(2)]
-    kernel = list(rng.choice(KERNELS))
+    dtype, kernel, epilogue, strided = shared or (
+        rng.choice(DTYPES),
+        rng.choice(KERNELS),
+        rng.choice(((), ("bias",), ("bias",), *EPILOGUES)),
+        rng.random() < 0.3,
+    )
     if rank == 1:
-        kernel = [rng.choice((2, 3, 4, 5, 7))]
-    kernel = [rng.choice((1, 2, 3)) for _ in range(rank - 2)] + kernel
+        kernel = [max(kernel)] if shared else [rng.choice((2, 3, 4, 5, 7))]
+    kernel = [rng.choice((1, 2, 3)) for _ in range(rank - 2)] + list(kernel)
     axes = []
     for a, k in enumerate(kernel):
-        s = rng.choice((1, 1, 1, 2, 2, 3) if direction == "backward_data" else (1, 1, 1, 1, 2, 3))
+        s = rng.choice((1, 1, 1, 2, 2, 3))
+        if direction == "forward" and a >= rank - 2:
+            s = rng.choice((2, 2, 3)) if strided and k > 1 else 1
+            k = min(7, k * s - rng.randrange(s))
         if s > 1 and direction == "backward_data" and a >= rank - 2:
             k = min(7, k * s - rng.randrange(s))
         d = rng.choice((1, 1, 1, 2, 3))
@@ -58,10 +94,9 @@ def _problem(rng: random.Random) -> ConvProblem:
         low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)
         axes.append((k, s, d, lo, hi, max(1, rng.randint(low, high))))
     kernel, stride, dilation, pad_lo, pad_hi, size = zip(*axes, strict=True)
-    epilogue = rng.choice(((), ("bias",), ("bias",), *EPILOGUES))
     plain = ConvProblem.create(
         direction,
-        rng.choice(DTYPES),
+        dtype,
         batch=rng.choice((1, 1, 2, 3, 5)),
         groups=groups,
         in_channels=groups * channels[0],

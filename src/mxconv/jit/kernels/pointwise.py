@@ -33,6 +33,10 @@ class Huge:
         self._limit = limit_bits(vector)
         self._most: Variable = f.variable(self.bits, 0)
 
+    def begin(self) -> None:
+        """Forget what was seen."""
+        self._most.set(0)
+
     def see(self, value: Value) -> None:
         """Look at a vector of computed numbers."""
         self._most.set(self.f.larger(self._most.get(), magnitude_bits(self.f, value)))
