@@ -10,7 +10,7 @@ A knob's value is looked up in this order: an `override` block around the call, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -106,6 +106,7 @@ _environment: Container[Any] = getattr(os.environ, "_data", os.environ)
 _environment_key = cache(getattr(os.environ, "encodekey", str))
 
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("mxconv_overrides", default=None)
+_NONE: dict[str, Any] = {}
 
 
 def get(name: str) -> Any:
@@ -134,27 +135,22 @@ def get(name: str) -> Any:
         ) from error
 
 
-def get_all(names: Sequence[str]) -> Sequence[Any]:
+def get_all(names: tuple[str, ...]) -> list[Any]:
     """The values of several knobs now.
 
     Raises: ParamError, as `get`.
     """
-    keys, defaults = _lookups(tuple(names))
-    overrides = _overrides.get()
-    if overrides is None or overrides.keys().isdisjoint(names):
-        for key in keys:
-            if key in _environment:
-                break
-        else:
-            return defaults
-    return [get(name) for name in names]
+    overrides = _overrides.get() or _NONE
+    return [
+        overrides[name] if name in overrides else get(name) if key in _environment else default
+        for name, key, default in _sources(names)
+    ]
 
 
 @cache
-def _lookups(names: tuple[str, ...]) -> tuple[tuple[Any, ...], Sequence[Any]]:
-    """What the environment calls these knobs, and their defaults."""
-    knobs = [KNOBS[name] for name in names]
-    return tuple(_environment_key(knob.environment) for knob in knobs), tuple(knob.default for knob in knobs)
+def _sources(names: tuple[str, ...]) -> tuple[tuple[str, Any, Any], ...]:
+    """Of each knob its name, the environment's key for it, and its default."""
+    return tuple((name, _environment_key(KNOBS[name].environment), KNOBS[name].default) for name in names)
 
 
 @contextmanager
