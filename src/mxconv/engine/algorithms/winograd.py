@@ -40,6 +40,8 @@ ROUNDING = 1.35e-6
 """Largest error of N(0, 1) data, relative to the result's standard deviation, for sums of 64 products in one chain and
 tiles that amplify nothing (measured, sums of 12 to 1024 products, all tiles, a hundred thousand results each)."""
 
+STRIDED, GROUPED = 1.2, 1.2
+"""Estimate: what strides and groups cost beyond what cuts are chosen by (measured)."""
 PACKING = (7.0, 23.0)
 """Time to transform and pack the weight, as costs.packing_seconds takes it."""
 
@@ -101,7 +103,8 @@ class Winograd:
         assert not isinstance(form, str)
         cut = choose_cut(form, target, problem.batch, problem.groups, threads, 0)
         cycle = 4 * form.lanes / machine.flops
-        seconds = cut.cost * cycle + traffic_seconds(problem, machine, threads)
+        slowness = (STRIDED if form.strided else 1.0) * (GROUPED if problem.groups > 1 else 1.0)
+        seconds = slowness * cut.cost * cycle + traffic_seconds(problem, machine, threads)
         if packs_weight:
             transformed = form.roles.phases * form.points * form.outer_taps * form.blocks * form.lanes * form.roles.rows
             growth = problem.groups * transformed / math.prod(problem.w_shape)
