@@ -40,6 +40,8 @@ PROBLEMS = [
     "forward {dtype} n1 g1 c4->{rows} i400 k64",
     "forward {dtype} n1 g4 c4->4 i400 k64",
     "forward {dtype} n1 g{rows} c{rows}->{rows} i20x40 k5x5",
+    "backward_weight {dtype} n1 g{rows} c{rows}->{rows} i20x40 k3x3",
+    "forward {dtype} n1 g16 c16->16 i20x40 k3x3 x_strides(12800,1,640,16) y_strides(10944,1,608,16)",
 ]
 MORE_PROBLEMS = [
     # scratch_free reads lanes two apart, gathers them, and has depthwise tiles and lanes of channels
