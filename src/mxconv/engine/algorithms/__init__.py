@@ -10,6 +10,7 @@ from .fft_1d import Fft1d
 from .fft_2d import Fft2d
 from .implicit_gemm import ImplicitGemm
 from .scratch_free import ScratchFree
+from .winograd import Winograd
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     ChannelLanes(),
@@ -18,6 +19,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     DirectWeight(),
     Fft1d(),
     Fft2d(),
+    *map(Winograd, (4, 3, 2)),
     ScratchFree(),
 )
 
