@@ -1,4 +1,4 @@
-"""Random cases by number that depthwise and depthwise_weight accept: one source channel a group, any kernel."""
+"""Random cases by number that the depthwise algorithms accept: one source channel a group, any kernel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 from mxconv import geometry
 from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms.depthwise import Depthwise
+from mxconv.engine.algorithms.depthwise_lanes import DepthwiseLanes
 from mxconv.engine.algorithms.depthwise_weight import DepthwiseWeight
 from mxconv.engine.problem import DIRECTIONS, ConvProblem, contiguous_strides
 from mxconv.jit import target
@@ -15,6 +16,7 @@ from mxconv.jit import target
 from .random_problems import EPILOGUES, Case, Ints, strides_of
 
 REAL = tuple(name for name, dtype in DTYPES.items() if dtype.kind != "complex")
+ALGORITHMS = (Depthwise(), DepthwiseLanes(), DepthwiseWeight())
 MAX_ELEMENTS = 40_000
 MAX_PRODUCTS = 400_000
 FREE = 10**6
@@ -52,8 +54,8 @@ def make_case(number: int) -> Case:
         shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
         is_small = max(map(math.prod, shapes)) <= MAX_ELEMENTS and 0 < problem.products <= MAX_PRODUCTS
         is_window = problem.groups == 1 and problem.in_spatial == problem.kernel  # computed as a matrix product
-        algorithm = DepthwiseWeight() if problem.direction == "backward_weight" else Depthwise()
-        if is_small and not is_window and algorithm.applicable(problem, target.current()).accepted:
+        accepted = any(algorithm.applicable(problem, target.current()).accepted for algorithm in ALGORITHMS)
+        if is_small and not is_window and accepted:
             break
     knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
     if rng.random() < 0.6:
@@ -87,6 +89,9 @@ def _problem(rng: random.Random, family: Family | None) -> ConvProblem:
     axes = [_axis(rng, window, rank - axis) for axis, window in enumerate(windows)]
     kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
     groups, group_out = rng.choice((1, 2, 3, 5, 9, 17)), rng.choice((1, 1, 1, 1, 2, 3))
+    is_last = direction != "backward_weight" and rng.random() < 0.3
+    if is_last:
+        groups, group_out = rng.choice((8, 15, 16, 17, 33, 40)), 1
     group_in = 1
     if direction == "backward_data":
         group_in, group_out = group_out, group_in
@@ -109,11 +114,23 @@ def _problem(rng: random.Random, family: Family | None) -> ConvProblem:
     strides = {}
     for name in "xwy":
         shape = plain.shape_of(name)
+        if is_last and name != "w":
+            strides[f"{name}_strides"] = _channels_last(rng, shape)
+            continue
         own = contiguous_strides(shape) if rng.random() < 0.5 else strides_of(rng, shape, name == plain.output)
         if name == dense and own[-1] != 1:
             own = contiguous_strides(shape)
         strides[f"{name}_strides"] = own
     return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+
+
+def _channels_last(rng: random.Random, shape: Ints) -> Ints:
+    """Strides of an array whose channels are neighbours, with gaps between pixels or rows perhaps."""
+    strides, current = [0] * len(shape), 1
+    for axis in (1, *range(len(shape) - 1, 1, -1), 0):
+        strides[axis] = current
+        current = current * shape[axis] + rng.choice((0, 0, 0, 3))
+    return tuple(strides)
 
 
 def _window(rng: random.Random, direction: str, place: int) -> Ints:

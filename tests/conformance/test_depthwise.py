@@ -1,4 +1,4 @@
-"""depthwise and depthwise_weight on random problems that they accept, on every target; what they refuse, and why."""
+"""The depthwise algorithms on random problems that they accept, on every target; what they refuse, and why."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from mxconv import config
 from mxconv.engine import planner, trial
 from mxconv.engine.algorithms.depthwise import Depthwise
+from mxconv.engine.algorithms.depthwise_lanes import DepthwiseLanes
 from mxconv.engine.algorithms.depthwise_weight import DepthwiseWeight
 from mxconv.engine.problem import DIRECTIONS, ConvProblem
 from mxconv.errors import UnsupportedError
@@ -17,7 +18,7 @@ from .compare import compare, expect
 from .depthwise_problems import REAL
 from .parent import Outcome, run_child
 
-NAMES = "depthwise,depthwise_weight"
+NAMES = "depthwise,depthwise_lanes,depthwise_weight"
 
 
 def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outcome:
@@ -38,10 +39,11 @@ def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outc
 
 @pytest.mark.parametrize("name", ["native", "avx2", "x86-64"])
 def test_random_problems(name: str, environment: dict[str, str]) -> None:
-    outcome = _run(name, 0, 250, environment)
+    outcome = _run(name, 0, 204, environment)
     counts = outcome.count()
     wanted = [("direction", direction) for direction in DIRECTIONS]
     wanted += [("dtype", dtype) for dtype in REAL]
+    wanted += [("algorithm", algorithm) for algorithm in NAMES.split(",")]
     wanted += [("epilogue", word) for word in ("bias", "relu", "prelu")]
     kernels = [kernel for record in outcome.records for kernel in record["kernels"]]
     for word in ("skips", "chunks", "long", "_2step"):
@@ -58,6 +60,7 @@ def test_more_random_problems(name: str, count: int, environment: dict[str, str]
 
 
 PLAIN = [
+    "forward float32 n2 g40 c40->40 i20x20 k5x5 p2x2 x_strides(16000,1,800,40) y_strides(16000,1,800,40) +bias",
     "forward float32 n1 g20 c20->20 i56x56 k3x3 p1x1 +bias",
     "forward float32 n1 g20 c20->20 i56x56 k3x3 s2x2 p1x1",
     "forward float32 n2 g5 c5->5 i28x28 k7x7 p3x3 +relu",
@@ -85,7 +88,7 @@ def test_bits_do_not_depend_on_threads_and_errors_are_small(line: str) -> None:
     assert np.abs(results[0] - exact).max() <= Depthwise().error(p) * unit * exact.std()
 
 
-@pytest.mark.parametrize("line", [*PLAIN[:4], PLAIN[7]])
+@pytest.mark.parametrize("line", [*PLAIN[:5], PLAIN[8]])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
 def test_a_value_that_is_not_finite_reaches_its_own_results_only(line: str, value: float) -> None:
     p = ConvProblem.parse(line)
@@ -102,7 +105,7 @@ def test_a_value_that_is_not_finite_reaches_its_own_results_only(line: str, valu
 def test_image_sizes_compile_few_kernels() -> None:
     kernels = set()
     with config.override(algorithms=NAMES), planner.recording() as plans:
-        for height in range(1, 60, 4):
+        for height in range(2, 61, 4):
             for width in range(3, 90, 7):
                 p = ConvProblem.parse(f"forward float32 n1 g2 c2->2 i{height}x{width} k3x3 p1x1")
                 trial.compute(p, trial.make_arrays(p), trial.make_result(p))
@@ -113,8 +116,9 @@ def test_image_sizes_compile_few_kernels() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
+        ("forward float32 n1 g2 c2->2 i90 k9", "a single grid row"),
         ("forward complex64 n1 g2 c2->2 i9x9 k3x3", "dtype complex64"),
-        ("forward float32 n0 g2 c2->2 i9x9 k3x3", "no pixels"),
+        ("forward float32 n1 g2 c2->2 i2x9 k3x3", "no pixels"),
         ("forward float32 n1 g2 c4->4 i9x9 k3x3", "2 source channels a group"),
         ("forward float32 n1 g2 c2->32 i9x9 k3x3", "16 result channels a group"),
         ("backward_data float32 n1 g2 c2->2 i9x9 k3x3 s2x2", "several phases"),
@@ -125,6 +129,25 @@ def test_image_sizes_compile_few_kernels() -> None:
 )
 def test_refusals_say_why(line: str, reason: str) -> None:
     verdict = Depthwise().applicable(ConvProblem.parse(line), target.current())
+    assert not verdict.accepted
+    assert reason in verdict.reason
+
+
+LAST = "x_strides(972,1,108,12) y_strides(588,1,84,12)"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3", "direction backward_weight"),
+        ("forward float32 n1 g12 c12->12 i9x9 k3x3", "needs channels last"),
+        ("forward float32 n1 g12 c12->24 i9x9 k3x3", "2 result channels a group"),
+        (f"forward float32 n1 g12 c12->12 i9x9 k17x17 p7x7 {LAST}", "289 taps"),
+        ("forward float32 n1 g2 c2->2 i9x9 k3x3 x_strides(162,1,18,2) y_strides(98,1,14,2)", "2 channels fill less"),
+    ],
+)
+def test_refusals_of_channels_in_lanes_say_why(line: str, reason: str) -> None:
+    verdict = DepthwiseLanes().applicable(ConvProblem.parse(line), target.current())
     assert not verdict.accepted
     assert reason in verdict.reason
 

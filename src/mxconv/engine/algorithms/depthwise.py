@@ -10,7 +10,7 @@ import functools
 import math
 from dataclasses import dataclass
 
-from ... import config
+from ... import config, geometry
 from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.depthwise import ARGS, Spec, emit_depthwise
@@ -30,11 +30,13 @@ LAYOUT = Layout((*PLANE_ARGS, *ARGS))
 
 CHAIN = 256
 """Products in one chain of additions."""
-STAGED_BYTES = 64 << 10
-"""What the staged copy of a box should take: about a first-level cache."""
+STAGED_BYTES = 32 << 10
+"""What the staged copy of a box should take: most of a first-level cache."""
+MOST_HALO = 6
+"""A box whose rows are fewer than this many times its halo is not cut any further."""
 SKIPPED_TAPS = 5
 """Row taps from which rows outside the image are left out: with fewer of them asking costs more."""
-COLUMN_BLOCK = 1024
+COLUMN_BLOCK = 256
 """Most grid columns of a box."""
 TASKS = 6
 """Tasks that each thread should find."""
@@ -105,11 +107,11 @@ def choose_cut(p: ConvProblem, roles: Roles, plane: Plane, target: Target, thrif
         own = min(reads, roles.src_spatial[-2]) if skips else reads
         return measure_box(roles, plane, block, column_block, lanes, max(1, own))
 
-    # Halved until it fits, but not so far that most of what is staged is halo.
+    # Halved until it fits, but not so far that much of what is staged is halo.
     least = min(rows, shape.rows * plane.apart)
     box = box_of(min(rows, limit or rows))
     while box.rows > least and plane.outer_taps * box.staged * size > STAGED_BYTES >> thrift:
-        if box.rows * roles.axes[-2].src_step < by_row.reach and not thrift:
+        if box.rows * roles.axes[-2].src_step < MOST_HALO * by_row.reach and not thrift:
             break
         box = box_of(max(least, round_up(-(-box.rows // 2), shape.rows * plane.apart)))
     return Cut(plane, shape, costs[shape], skips, box)
@@ -132,6 +134,8 @@ class Depthwise(Plain):
         reason = refusal(problem, roles)
         if reason:
             return Verdict(False, reason)
+        if roles.grid[-2] == 1:
+            return Verdict(False, "a single grid row, needs several that share what is staged")
         if roles.dst_strides[-1] * roles.axes[-1].dst_step != 1 and roles.grid[-1] > 1:
             return Verdict(False, "results of a row that are no neighbours, needs the last axis contiguous")
         staged = self._cut(problem, roles, target).box.staged * Numbers.of(problem.dtype).computed.itemsize
@@ -149,6 +153,13 @@ class Depthwise(Plain):
         planes = problem.batch * problem.groups * math.prod(roles.grid[:-2])
         boxes = -(-roles.grid[-2] // cut.box.rows) * -(-roles.grid[-1] // cut.box.columns)
         sums = cut.plane.outer_taps * roles.rows * cut.cycles
+        if cut.skips:
+            by_row = cut.plane.taps[-2]
+            step = roles.axes[-2].src_step
+            hits = geometry.valid_products(
+                roles.src_spatial[-2], roles.grid[-2], by_row.taps, step, by_row.dilation, -by_row.low
+            )
+            sums *= hits / (roles.grid[-2] * by_row.taps)
         staging = cut.plane.outer_taps * boxes * 3 * cut.box.staged / lanes
         # Two multiply-adds of whole vectors in a cycle; half of a cycle's issue goes to other instructions.
         work = planes * (1.1 * sums + staging + 150 * boxes) * 4 * lanes / machine.flops

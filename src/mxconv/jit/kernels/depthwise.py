@@ -86,6 +86,7 @@ class _Bundle(Planes):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, target, ARGS)
         self.spec = spec
+        self.emit_stage()
         for width in sorted({spec.nv, 1}):
             self.emit_strip(width)
         self.emit_sums()

@@ -55,6 +55,7 @@ class _Bundle(Planes):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, target, ARGS)
         self.spec = spec
+        self.emit_stage()
         for taps in filter(None, (spec.taps, spec.rest)):
             for columns in filter(None, (spec.columns, spec.columns_rest)):
                 self.emit_pass(taps, columns)

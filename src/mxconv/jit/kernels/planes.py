@@ -37,14 +37,15 @@ PLANE_ARGS = (
     # the staged copy: elements of a row, of a phase of a row, of a plane
     "pitch", "phase_pitch", "plane", "scratch_bytes", "at_staged",
 )  # fmt: skip
-"""The slots that every depthwise argument block has."""
+"""The slots that every depthwise argument block has; what is not staged leaves those of the copy at 0."""
 
 PLACE = Layout(("source", "weight", "result"))
 """A tap and a position on the outer axes: offsets of the plane that is read, of its weights and of its results."""
 
 
 class Planes:
-    """The functions of a bundle that do not depend on the direction; a direction's bundle adds its own."""
+    """The functions of a bundle that do not depend on the algorithm; its own bundle adds others, and `stage` if it
+    needs it."""
 
     def __init__(self, dtype: str, target: Target, args: Sequence[str]) -> None:
         self.numbers = Numbers.of(dtype)
@@ -53,7 +54,6 @@ class Planes:
         self.args = Layout((*PLANE_ARGS, *args))
         self.module = Module(target)
         self.emit_locate()
-        self.emit_stage()
 
     # ---- the outer axes
 
