@@ -8,7 +8,7 @@ import random
 from mxconv import geometry
 from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms.fft_1d import LEAST_TAPS
-from mxconv.engine.problem import ConvProblem
+from mxconv.engine.problem import ConvProblem, contiguous_strides
 
 from .random_problems import EPILOGUES, Case, strides_of
 
@@ -44,13 +44,18 @@ def make_case(number: int) -> Case:
 
 def _problem(rng: random.Random) -> ConvProblem:
     direction = rng.choice(("forward", "backward_data"))
-    rank = rng.choices((1, 2, 3), (60, 30, 10))[0]
+    neighbours = rng.choices(("", "channels", "positions"), (70, 15, 15))[0]  # of lines whose samples are far apart
+    rank = rng.choice((2, 3)) if neighbours == "positions" else rng.choices((1, 2, 3), (60, 30, 10))[0]
     long = rng.randrange(rank) if rng.random() < 0.5 else rank - 1
     axes = [_long_axis(rng, direction) if a == long else _other_axis(rng, direction) for a in range(rank)]
+    others = [a for a in range(rank) if a != long]
+    if neighbours == "positions":
+        axes[others[-1]] = (1, 1, 1, 0, 0, rng.randint(2, 40))
     kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
     groups, group_in, group_out = rng.choice((1, 1, 2, 3)), rng.randint(1, 6), rng.randint(1, 6)
-    if rng.random() < 0.4:  # one source channel a group
-        groups, (group_in, group_out) = rng.randint(1, 9), (1, rng.choice((1, 1, 2, 3)))
+    if rng.random() < 0.4 or neighbours == "positions":  # one source channel a group
+        groups = rng.randint(1, 20 if neighbours else 9)
+        group_in, group_out = (1, rng.choice((1, 1, 2, 3)) if not neighbours else 1)
         if direction == "backward_data":
             group_in, group_out = group_out, group_in
     plain = ConvProblem.create(
@@ -69,7 +74,18 @@ def _problem(rng: random.Random) -> ConvProblem:
         epilogue=rng.choice(EPILOGUES) if rng.random() < 0.2 else rng.choice(((), ("bias",))),
     )
     strides = {f"{name}_strides": strides_of(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
+    if neighbours:
+        order = [0, 1, long + 2, *(a + 2 for a in others)]
+        if neighbours == "channels":
+            order = [0, *(a + 2 for a in others), long + 2, 1]
+        strides |= {f"{name}_strides": _ordered(plain.shape_of(name), order) for name in "xy"}
     return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+
+
+def _ordered(shape: tuple[int, ...], order: list[int]) -> tuple[int, ...]:
+    """The element strides of an array whose axes lie in that order, the last one's neighbours side by side."""
+    strides = dict(zip(order, contiguous_strides([shape[a] for a in order]), strict=True))
+    return tuple(strides[a] for a in range(len(shape)))
 
 
 def _long_axis(rng: random.Random, direction: str) -> tuple[int, ...]:

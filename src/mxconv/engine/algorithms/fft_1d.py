@@ -20,7 +20,7 @@ from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.fft_1d import Spec, emit_fft_1d
-from ...jit.kernels.fft_columns import ARGS, SET
+from ...jit.kernels.fft_columns import ARGS, OUTER, SET
 from ...jit.kernels.fft_passes import make_transform
 from ...jit.numbers import Numbers
 from ...jit.target import Target
@@ -32,7 +32,7 @@ from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
 from .correlation import SLOTS, compiled_words
 from .costs import traffic_seconds, vector_seconds
-from .overlap_save import LONGEST, choose_work, cost, cut_pieces, lay_panels, long_axes, transform_cost
+from .overlap_save import LONGEST, abreast_of, choose_work, cost, cut_pieces, lay_panels, long_axes, transform_cost
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -42,6 +42,8 @@ MOST_PANEL_BYTES = 1 << 31
 """Spectra of the weight that a plan may ask for."""
 APART = 7
 """Vector operations that a sample or a result is worth that is not beside the one before."""
+ABREAST = 1
+"""The same where its neighbours in memory are copied together."""
 CHAIN = 256
 """Products in one chain of additions."""
 TASK = 4096
@@ -99,10 +101,11 @@ class Fft1d:
             operations += work.filters * transform_cost(work.half, lanes, size)
         line = work.line
         columns = work.families * work.columns
+        apart = ABREAST if abreast_of(p, work) else APART
         if p.strides_of(p.inputs[0])[2 + line.axis] * line.tap_step != 1:
-            operations += APART * columns * work.channels * min(2 * work.half, line.results + line.taps)
+            operations += apart * columns * work.channels * min(2 * work.half, line.results + line.taps)
         if p.strides_of(p.output)[2 + line.axis] * line.tap_step * line.dst_step != 1:
-            operations += APART * columns * work.rows * work.outputs
+            operations += apart * columns * work.rows * work.outputs
         seconds = vector_seconds(operations, lanes, machine) / threads + traffic_seconds(p, machine, threads)
         if packs_weight:
             seconds += 2 * work.filters * 2 * work.half * size / machine.memory_bytes
@@ -118,7 +121,8 @@ class Fft1d:
         transform = make_transform(w.half, lanes, element, 8 if target.registers >= 32 else 4)
         vectors, pair = w.half // lanes, 2 * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
-        module = _kernels(Spec(p.dtype, w.tile, compiled_words(p)), target)
+        abreast = abreast_of(p, w)
+        module = _kernels(Spec(p.dtype, w.tile, abreast, compiled_words(p)), target)
 
         tables = np.array([n for row in (*line.sets, *line.outer) for n in row], np.int64)
         mr = 1 if w.tile is None else w.tile.mr
@@ -128,19 +132,27 @@ class Fft1d:
         pack_tasks = w.filters
 
         ledger, scratch = Ledger(), Ledger()
-        scratch.book("work", vectors * pair * size)
+        lines = lanes if abreast else 1
+        pitch = (vectors + 1) * pair  # lines a power of two apart would meet in a few sets of the caches
+        scratch.book("work", lines * pitch * size)
         if w.tile is None and w.rows > 1:
             scratch.book("at_spectrum", vectors * pair * size)
         share = max(1, TASK // w.half)
         blocks = w.families * w.columns
         run_tasks = -(-blocks // share)
+        last = line.outer[-1][OUTER.index["count"]] if line.outer else 1
+        bundles = -(-last // lanes)
+        if abreast == "groups":
+            run_tasks = -(-w.families // lanes) * w.columns
+        elif abreast == "positions":
+            run_tasks = blocks // last * bundles
         piece: dict[str, int] = {}
         steps: tuple[Step, ...]
         if w.tile is None:
             threads = max(1, min(threads, max(run_tasks, pack_tasks)))
             steps = (Step("run", job_at(module.address("run")), run_tasks),)
         else:
-            piece = cut_pieces(w, lanes, size, thrift)
+            piece = cut_pieces(w, lanes, size, lines, thrift)
             columns, families = piece["piece_columns"], piece["piece_families"]
             threads = max(1, min(threads, piece["transform_tasks"]))
             for name in ("columns", "results"):
@@ -204,6 +216,9 @@ class Fft1d:
             "at_spectrum": scratch.entries.get("at_spectrum", (0, 0))[0],
             "marks_at": round_up(spectra_bytes),
             "padded_rows": w.padded_rows,
+            "line_pitch": pitch,
+            "bundles": bundles,
+            "abreast": last,
             **panels,
             **piece,
         }

@@ -81,6 +81,7 @@ def line_of(p: ConvProblem, axis: int) -> Line:
             else:
                 own = (p.in_spatial[a], 1, pad, stride, p.out_spatial[a])
             outer.append((*own, src[a], dst[a]))
+    outer.sort(key=lambda row: -abs(row[OUTER.index["dst_stride"]]))
     return Line(axis, sets, tap_step, dst_step, tuple(outer))
 
 
@@ -173,6 +174,26 @@ def long_axes(p: ConvProblem) -> list[int]:
     return [a for a in range(p.rank) if p.kernel[a] > 1]
 
 
+def abreast_of(p: ConvProblem, w: Work) -> str:
+    """What of lines whose samples or results are far apart are neighbours in both arrays; see LinesAbreast."""
+    src, dst = p.strides_of(p.inputs[0]), p.strides_of(p.output)
+    line = w.line
+    if src[2 + line.axis] * line.tap_step == 1 and dst[2 + line.axis] * line.tap_step * line.dst_step == 1:
+        return ""
+    by_channel = src[1] == dst[1] == 1
+    if w.tile is not None:
+        return "channels" if by_channel and w.channels > 1 and w.rows > 1 else ""
+    if w.rows > 1:
+        return ""
+    if by_channel and w.families == p.groups > 1:
+        return "groups"
+    if line.outer and line.tap_step == 1:
+        count, *how, extent, src_stride, dst_stride = line.outer[-1]
+        if how == [1, 0, 1] and 1 < count <= extent and src_stride == dst_stride == 1:
+            return "positions"
+    return ""
+
+
 def lay_panels(w: Work, lanes: int) -> dict[str, int]:
     """The slots that say where spectra of the weight lie, in elements; a family's are w_family."""
     vectors, pair = w.half // lanes, 2 * lanes
@@ -190,8 +211,9 @@ def lay_panels(w: Work, lanes: int) -> dict[str, int]:
     }
 
 
-def cut_pieces(w: Work, lanes: int, size: int, thrift: int) -> dict[str, int]:
-    """The slots that say how columns are cut into pieces whose spectra and sums fit in PIECE_BYTES."""
+def cut_pieces(w: Work, lanes: int, size: int, share: int, thrift: int) -> dict[str, int]:
+    """The slots that say how columns are cut into pieces whose spectra and sums fit in PIECE_BYTES, and their tasks of
+    `share` lines."""
     assert w.tile is not None
     step, vectors, pair = w.tile.nv, w.half // lanes, 2 * lanes
     line_bytes = vectors * pair * size
@@ -209,7 +231,7 @@ def cut_pieces(w: Work, lanes: int, size: int, thrift: int) -> dict[str, int]:
         "piece_families": families,
         "piece_columns": columns,
         "column_pieces": pieces,
-        "transform_tasks": families * columns * w.channels,
+        "transform_tasks": families * columns * -(-w.channels // share),
         "mix_tasks": families * vectors,
-        "restore_tasks": families * columns * w.rows,
+        "restore_tasks": families * columns * -(-w.rows // share),
     }

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from ..ir import I8, I64, PTR, Function, Value
 from ..target import Target
-from .fft_columns import COLUMN, Columns
+from .fft_columns import COLUMN
+from .fft_lines_abreast import LinesAbreast
 from .gemm import Tile, put_or_add
 
 
@@ -29,12 +30,14 @@ class Spec:
     dtype: str
     tile: Tile | None
     """Result channels and blocks whose sums over channels are made at once; None: one source channel a group."""
+    abreast: str = ""
+    """What of lines whose samples are far apart are neighbours; see LinesAbreast."""
     epilogue: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        tile = f"_{self.tile.mr}x{self.tile.nv}mixed" if self.tile else "_1x1separate"
-        return "_".join((f"fft_1d_{self.dtype}{tile}", *self.epilogue))
+        tile = f"{self.tile.mr}x{self.tile.nv}mixed" if self.tile else "1x1separate"
+        return "_".join((f"fft_1d_{self.dtype}_{tile}{self.abreast}", *self.epilogue))
 
 
 def emit_fft_1d(spec: Spec, target: Target) -> str:
@@ -43,18 +46,23 @@ def emit_fft_1d(spec: Spec, target: Target) -> str:
     return _Bundle(spec, target).module.text()
 
 
-class _Bundle(Columns):
+class _Bundle(LinesAbreast):
     def __init__(self, spec: Spec, target: Target) -> None:
         tile = spec.tile
         super().__init__(spec.dtype, target, spec.epilogue, tile.mr if tile else 1, separate=tile is None)
+        if spec.abreast:
+            self.emit_abreast(spec.abreast)
         if tile is None:
-            self.emit_run()
+            if spec.abreast:
+                self.emit_run_abreast(groups=spec.abreast == "groups")
+            else:
+                self.emit_run()
         else:
             self.emit_begin()
-            self.emit_transform()
+            self.emit_transform(abreast=bool(spec.abreast))
             self.emit_tile(tile)
             self.emit_mix(tile)
-            self.emit_restore()
+            self.emit_restore(abreast=bool(spec.abreast))
 
     # ---- one source channel a group
 
@@ -121,7 +129,7 @@ class _Bundle(Columns):
         columns, channels = self.args.read(f, args, "piece_columns", "channels")
         return f.offset(self.args.pointer(f, args, "marks"), (family * columns + column) * channels + channel, I64)
 
-    def emit_transform(self) -> None:
+    def emit_transform(self, *, abreast: bool) -> None:
         with self.module.function("transform", exported=True, args=PTR, worker=I64) as f:
             args = f.args["args"]
             work = self.scratch(f, args)
@@ -132,17 +140,26 @@ class _Bundle(Columns):
             lane, step = self.args.read(f, args, "src_lane", "tap_step")
             spectra, transform = (self.args.pointer(f, args, name) for name in ("columns", "transform"))
             first_family, first_column = self.corner(f, args)
+            share = self.lanes if abreast else 1
+            bundles = (channels + (share - 1)) // share
+            (between,) = self.args.read(f, args, "line_pitch")
             with f.tasks(self.args.address(f, args, "transform_counter"), tasks) as task:
-                n, c, own = task % columns, task // columns % channels, task // (columns * channels)
+                n, c, own = task % columns, task // columns % bundles * share, task // (columns * bundles)
                 family, number = first_family + own, first_column + n
                 with f.when(self.exists(f, args, family, number)):
                     f.call("locate", args, family, number // blocks, number % blocks, column)
                     low, high = COLUMN.read(f, column, "low", "high")
                     source = self.source_of(f, args, column, c)
-                    mark = f.call_for(I64, "stage", args, source, lane * step, low, high, work)
-                    f.store(mark, self.mark_of(f, args, own, n, c))
-                    place = f.offset(spectra, own * vectors * pitch + (c * columns + n) * self.pair, self.element)
-                    f.call("to_spectrum", work, transform, place, pitch)
+                    count = f.smaller(channels - c, share)
+                    if abreast:
+                        mark = f.call_for(I64, "stage_abreast", args, source, lane * step, low, high, count, work)
+                    else:
+                        mark = f.call_for(I64, "stage", args, source, lane * step, low, high, work)
+                    with f.loop(0, count) as i:
+                        f.store(mark, self.mark_of(f, args, own, n, c + i))
+                        at = own * vectors * pitch + ((c + i) * columns + n) * self.pair
+                        line = f.offset(work, i * between, self.element)
+                        f.call("to_spectrum", line, transform, f.offset(spectra, at, self.element), pitch)
 
     def emit_tile(self, tile: Tile) -> None:
         """tile(channels, w, x, pitch, y, first): sums over channels of x[column] * conj(w[row]) for a tile of rows and
@@ -202,7 +219,7 @@ class _Bundle(Columns):
                         first = f.cast("zext", c.equals(0), I64)
                         f.call("tile", f.smaller(channels - c, chain), own_w, own_x, pitch, own_y, first)
 
-    def emit_restore(self) -> None:
+    def emit_restore(self, *, abreast: bool) -> None:
         with self.module.function("restore", exported=True, args=PTR, worker=I64) as f:
             args = f.args["args"]
             work = self.scratch(f, args)
@@ -214,17 +231,27 @@ class _Bundle(Columns):
             results, transform = (self.args.pointer(f, args, name) for name in ("results", "transform"))
             first_family, first_column = self.corner(f, args)
             bad = f.variable(I64)
+            share = self.lanes if abreast else 1
+            bundles = (rows + (share - 1)) // share
+            (between,) = self.args.read(f, args, "line_pitch")
             with f.tasks(self.args.address(f, args, "restore_counter"), tasks) as task:
-                n, row, own = task % columns, task // columns % rows, task // (columns * rows)
+                n, first, own = task % columns, task // columns % bundles * share, task // (columns * bundles)
                 family, number = first_family + own, first_column + n
                 with f.when(self.exists(f, args, family, number)):
                     f.call("locate", args, family, number // blocks, number % blocks, column)
-                    place = f.offset(results, own * vectors * pitch + (row * columns + n) * self.pair, self.element)
-                    f.call("to_line", place, pitch, transform, work)
-                    bad.set(0)
-                    with f.loop(0, channels) as c:
-                        mark = f.load(I64, self.panel_mark(f, args, family, row, c))
-                        bad.set(bad.get() | mark | f.load(I64, self.mark_of(f, args, own, n, c)))
-                    with f.when(bad.get() > 0):
-                        f.call("mend", args, column, family, row, work)
-                    f.call("finish", args, column, work, row, family // sets * rows + row)
+                    count = f.smaller(rows - first, share)
+                    with f.loop(0, count) as i:
+                        at = own * vectors * pitch + ((first + i) * columns + n) * self.pair
+                        line = f.offset(work, i * between, self.element)
+                        f.call("to_line", f.offset(results, at, self.element), pitch, transform, line)
+                        bad.set(0)
+                        with f.loop(0, channels) as c:
+                            mark = f.load(I64, self.panel_mark(f, args, family, first + i, c))
+                            bad.set(bad.get() | mark | f.load(I64, self.mark_of(f, args, own, n, c)))
+                        with f.when(bad.get() > 0):
+                            f.call("mend", args, column, family, first + i, line)
+                    channel = family // sets * rows + first
+                    if abreast:
+                        f.call("finish_abreast", args, column, work, first, channel, count)
+                    else:
+                        f.call("finish", args, column, work, first, channel)

@@ -32,6 +32,8 @@ ARGS = (
     "transform", "normaliser",
     # tables, and places in scratch and panels
     "set_at", "outer_at", "at_spectrum", "marks_at",
+    # lines abreast: elements from one to the next in scratch; bundles of them in a row of positions, and positions
+    "line_pitch", "bundles", "abreast",
     # panels: elements from one family, tile of rows, channel, row of a tile, and vector to the next
     "w_family", "w_tile", "w_column", "w_place", "w_vector", "padded_rows",
     # pieces of columns
@@ -185,11 +187,16 @@ class Columns:
                         at = f.offset(f.offset(origin, v * lanes * distance, numbers.stored), index, numbers.stored)
                         put(v, f.gather(self.stored, at, exist(v)))
             found = huge.found()
-            with f.when(found), f.loop(0, vectors * self.pair, lanes) as i:
-                at = f.offset(work, i, self.element)
-                value = f.load(self.vector, at, aligned=True)
-                f.store(f.select(self.passes_transform(f, value), value, 0), at, aligned=True)
+            with f.when(found):
+                self.leave_out(f, work, vectors)
             f.give(f.cast("zext", found, I64))
+
+    def leave_out(self, f: Function, work: Value, vectors: Value) -> None:
+        """Zeros in the place of numbers of a line that may not take part in a transform."""
+        with f.loop(0, vectors * self.pair, self.lanes) as i:
+            at = f.offset(work, i, self.element)
+            value = f.load(self.vector, at, aligned=True)
+            f.store(f.select(self.passes_transform(f, value), value, 0), at, aligned=True)
 
     def passes_transform(self, f: Function, value: Value) -> Value:
         """Whether a number (or each of a vector) may take part in a transform."""
