@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ from .workspace import address_of
 Array = npt.NDArray[Any]
 
 
-_PLACES = {direction: tuple(map(roles.index, "xwy")) for direction, roles in ROLES.items()}
-"""Where x, w and y are among what a direction is given and computes."""
+_PICK = {direction: operator.itemgetter(*map(roles.index, "xwy")) for direction, roles in ROLES.items()}
+"""Picks x, w and y from what a direction is given and computes."""
 MOST_FOLDED = 128
 """Result channels up to which a product of whole samples is summed over pixels."""
 
@@ -74,8 +75,7 @@ def convolve(
     """
     first, second = _readable(first), _readable(second)
     if groups == 1 and not epilogue:
-        given = (first, second, out)
-        x, w, y = (given[place] for place in _PLACES[direction])
+        x, w, y = _PICK[direction]((first, second, out))
         if (
             x.shape[2:] == w.shape[2:]
             and not any((*pad_lo, *pad_hi))
@@ -106,7 +106,7 @@ def convolve(
         or 0 in out.strides
         or np.may_share_memory(out, first)
         or np.may_share_memory(out, second)
-        or any(array is not None and _is_torn(array, out) for array in operands.values())
+        or (operands and any(array is not None and _is_torn(array, out) for array in operands.values()))
     ):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
     roles = ROLES[direction]
@@ -196,6 +196,9 @@ def _operands(
 
     Raises: ShapeError, DTypeError.
     """
+    if not epilogue and bias is not None and bias.shape == out.shape[1:2] and bias.dtype is dtype:
+        if bias.flags.c_contiguous and bias.flags.aligned:
+            return {"bias": bias}
     steps: list[tuple[str, Array | float | None]] = [step for step in epilogue if step[0] == "scale"]
     steps += [("bias", bias)] if bias is not None else []
     steps += [step for step in epilogue if step[0] != "scale"]

@@ -75,14 +75,23 @@ class Plan:
     """The ledger of runs that are given their panels."""
     _block: type[ctypes.Array[ctypes.c_int64]] = field(init=False, compare=False, repr=False)
     _image: bytes = field(init=False, compare=False, repr=False)
-    _slots: tuple[tuple[int, str], ...] = field(init=False, compare=False, repr=False)
+    _arrays: tuple[tuple[int, str], ...] = field(init=False, compare=False, repr=False)
+    _booked: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
+    _kept_booked: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
+    """Slots and the arrays, or the places in the workspace, whose addresses they receive."""
+    _panels: tuple[int, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         set_once = object.__setattr__
         set_once(self, "_kept_ledger", self.ledger.without(PANELS) if self.packing else self.ledger)
         set_once(self, "_block", ctypes.c_int64 * len(self.layout))
         set_once(self, "_image", self.arguments.tobytes())
-        set_once(self, "_slots", tuple((self.layout.index[slot], name) for slot, name in self.addresses.items()))
+        slots = [(self.layout.index[slot], name) for slot, name in self.addresses.items()]
+        entries, kept = self.ledger.entries, self._kept_ledger.entries
+        set_once(self, "_arrays", tuple(slot for slot in slots if slot[1] not in entries))
+        set_once(self, "_booked", tuple((i, entries[name][0]) for i, name in slots if name in entries))
+        set_once(self, "_panels", tuple(index for index, name in slots if name == PANELS))
+        set_once(self, "_kept_booked", tuple((i, kept[name][0]) for i, name in slots if name in kept))
 
     @property
     def workspace_bytes(self) -> int:
@@ -99,16 +108,17 @@ class Plan:
 
         With `panels` the packed weight stands there, or is put there and kept; else it is workspace.
         """
-        ledger = self.ledger if panels is None else self._kept_ledger
+        ledger, booked = (self.ledger, self._booked) if panels is None else (self._kept_ledger, self._kept_booked)
         owner, base = ledger.allocate()
         block = self._block.from_buffer_copy(self._image)
-        for index, name in self._slots:
-            entry = ledger.entries.get(name)
-            if entry is not None:
-                block[index] = base + entry[0]
-            elif name in arrays:
-                block[index] = address_of(arrays[name])
-            elif panels is not None and name == PANELS:
+        for index, place in booked:
+            block[index] = base + place
+        for index, name in self._arrays:
+            array = arrays.get(name)
+            if array is not None:
+                block[index] = address_of(array)
+        if panels is not None:
+            for index in self._panels:
                 block[index] = panels.address
         at = ctypes.addressof(block)
         if self.packing is not None and (panels is None or not panels.is_packed):
