@@ -30,7 +30,7 @@ class Fault:
 GEMM = "implicit_gemm,direct_weight,scratch_free"
 LANES = "channel_lanes,direct_weight,scratch_free"
 FFT_1D = ("fft_1d", "fft_1d_problems")
-DEPTHWISE = ("depthwise,depthwise_weight", "depthwise_problems")
+DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_weight", "depthwise_problems")
 FFT_2D = ("fft_2d", "fft_2d_problems")
 
 FAULTS: dict[str, Fault] = {
@@ -272,6 +272,15 @@ FAULTS: dict[str, Fault] = {
     ),
     "depthwise: grid rows of a dilated kernel": Fault(
         "Plane(taps, stride // common, dilation // common)", "Plane(taps, stride // common, 1)", *DEPTHWISE
+    ),
+    "depthwise_lanes: a column beside the image is read": Fault(
+        "f.select(place.below(extent), at, zeros)", "f.select(place.below(extent + 1), at, zeros)", *DEPTHWISE
+    ),
+    "depthwise_lanes: a pixel beside the last is stored": Fault(
+        "with f.when(column + q < columns)", "with f.when(column + q <= columns)", *DEPTHWISE
+    ),
+    "depthwise_lanes: one channel too many": Fault(
+        "is_whole = groups - channel >= self.lanes", "is_whole = groups - channel >= self.lanes - 1", *DEPTHWISE
     ),
     "depthwise_weight: one lane more counts": Fault(
         'f.cast("trunc", length - whole, I32), lanes)', 'f.cast("trunc", length - whole + 1, I32), lanes)', *DEPTHWISE

@@ -119,20 +119,8 @@ class _Bundle(Planes):
             channel=I64, column=I64,
         ) as f:  # fmt: skip
             args, column = f.args["args"], f.args["column"]
-            names = (
-                "src_lane",
-                "split",
-                "low",
-                "extent",
-                "dilation",
-                "lane_taps",
-                "dst_lane",
-                "grid_columns",
-                "groups",
-            )
-            src_lane, step, low, extent, dilation, lane_taps, dst_lane, columns, groups = self.args.read(
-                f, args, *names
-            )
+            names = ("split", "low", "extent", "dilation", "lane_taps", "dst_lane", "grid_columns", "groups")
+            step, low, extent, dilation, lane_taps, dst_lane, columns, groups = self.args.read(f, args, *names)
             exists = f.lane_numbers(lanes) < f.splat(groups - f.args["channel"], lanes)
             zeros = f.stack(numbers.stored, lanes)
             f.store(f.zero(stored), zeros, aligned=True)
@@ -157,9 +145,9 @@ class _Bundle(Planes):
                     for k in range((spec.pixels - 1) * spec.step + spec.taps):
                         hit = [(q, k - q * spec.step) for q in range(spec.pixels) if 0 <= k - q * spec.step < spec.taps]
                         x = sample(at, place) if hit else None
-                        for q, j in hit:
+                        for q, t in hit:
                             assert x is not None
-                            accumulate([cells[q]], [own[j]], [x])
+                            accumulate([cells[q]], [own[t]], [x])
                         place, at = place + 1, f.offset(at, src_lane, numbers.stored)
                 else:
                     with f.loop(0, lane_taps) as j:
