@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from .base import Algorithm, Verdict
 from .channel_lanes import ChannelLanes
+from .depthwise import Depthwise
+from .depthwise_lanes import DepthwiseLanes
+from .depthwise_weight import DepthwiseWeight
 from .direct import Direct
 from .direct_weight import DirectWeight
 from .fft_1d import Fft1d
@@ -13,9 +16,12 @@ from .scratch_free import ScratchFree
 from .winograd import Winograd
 
 ALGORITHMS: tuple[Algorithm, ...] = (
+    Depthwise(),
+    DepthwiseLanes(),
     ChannelLanes(),
     Direct(),
     ImplicitGemm(),
+    DepthwiseWeight(),
     DirectWeight(),
     Fft1d(),
     Fft2d(),
