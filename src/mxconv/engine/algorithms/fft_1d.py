@@ -36,8 +36,8 @@ from .overlap_save import LONGEST, abreast_of, choose_work, cost, cut_pieces, la
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
-LEAST_TAPS = 16
-"""Filters with fewer taps are hopeless."""
+LEAST_TAPS, LEAST_MIXED_TAPS = 16, 5
+"""Filters with fewer taps are hopeless: with one source channel a group, and with several."""
 MOST_PANEL_BYTES = 1 << 31
 """Spectra of the weight that a plan may ask for."""
 APART = 7
@@ -77,8 +77,10 @@ class Fft1d:
         if p.direction == "forward" and stride > 1:
             return Verdict(False, f"stride {stride}, needs 1")
         taps = kernel if p.direction == "forward" else kernel // stride
-        if taps < LEAST_TAPS:
-            return Verdict(False, f"{taps} taps, pays from {LEAST_TAPS} on")
+        own = p.in_channels if p.direction == "forward" else p.out_channels
+        least = LEAST_TAPS if own == p.groups else LEAST_MIXED_TAPS
+        if taps < least:
+            return Verdict(False, f"{taps} taps, pays from {least} on")
         if taps > LONGEST:
             return Verdict(False, f"{taps} taps, needs at most {LONGEST}")
         work = choose_work(p, target)
@@ -88,7 +90,7 @@ class Fft1d:
         return ACCEPTED
 
     def error(self, problem: ConvProblem) -> float:
-        return 4e-6
+        return 3e-6
 
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
