@@ -72,6 +72,9 @@ MANY_PRODUCTS = 2048
 """Products in a sum, from which on tiles of 16 registers read the staged copy too often."""
 STORING, WEIGHTS = 40.0, 0.5
 """Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
+ALIAS_BYTES, ALIASED = 4096, 35.0
+"""Estimate: where the weight's rows share one set of an L1 cache, packing one tap takes so much more, relative to
+copying it."""
 
 
 WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (12, 2), (13, 2))
@@ -208,7 +211,10 @@ class ChannelLanes(Plain):
         seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
         if packs_weight:
-            seconds += packing_seconds(problem, machine, threads, ACROSS_ROWS)
+            is_aliased = roles.w_row * numbers.dtype.itemsize % ALIAS_BYTES == 0
+            more = ALIASED / max(1, roles.all_taps) if is_aliased else 0.0
+            small, large = ACROSS_ROWS
+            seconds += packing_seconds(problem, machine, threads, (small + more, large + more))
         return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
