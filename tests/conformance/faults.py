@@ -236,14 +236,17 @@ FAULTS: dict[str, Fault] = {
         "signed = f.select((turns & 1).equals(0), value, -value)", "signed = value", *FFT_2D
     ),
     "fft_2d: one column too many is read": Fault(
-        'f.store(f.select(is_inside, f.cast("trunc", right - left, I32), 0), widths',
-        'f.store(f.select(is_inside, f.cast("trunc", right - left, I32) + 1, 0), widths',
+        'width = f.cast("trunc", (right - left - 1) * step + 1, I32)',
+        'width = f.cast("trunc", (right - left) * step + 1, I32)',
         *FFT_2D,
     ),
     "fft_2d: one column too many is stored": Fault(
-        "mask = at < f.splat(f.load(I32, limits, i), lanes)",
-        "mask = at <= f.splat(f.load(I32, limits, i), lanes)",
+        "mask = (f.vector(I32, range(lanes)) + first) < limit",
+        "mask = (f.vector(I32, range(lanes)) + first) <= limit",
         *FFT_2D,
+    ),
+    "fft_2d: one column too many is stored between others": Fault(
+        "numbers_of + first < limit", "numbers_of + first <= limit", *FFT_2D
     ),
     "fft_2d: lanes that do not exist have results": Fault(
         'alive.set(f.cast("zext", (wanted < channels) & (position < positions), I64))', "alive.set(1)", *FFT_2D

@@ -65,7 +65,7 @@ def _problem(rng: random.Random) -> ConvProblem:
         dilation=dilation,
         pad_lo=pad_lo,
         pad_hi=pad_hi,
-        epilogue=rng.choice(EPILOGUES) if rng.random() < 0.2 else rng.choice(((), ("bias",))),
+        epilogue=rng.choice(EPILOGUES) if rng.random() < 0.15 else rng.choice(((), ("bias",))),
     )
     strides = {f"{name}_strides": strides_of(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
     return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})

@@ -54,8 +54,20 @@ STAGING, STORING = 6.0, 3.5
 ROWS_AHEAD, AHEAD_FROM = 4, 12 << 20
 """Rows that are asked for ahead of time where data take so many bytes: those of 16 tiles are too many streams for the
 hardware (a blur of 1080p takes 5 ms instead of 10)."""
-TASK = 1500.0
-"""Cycles to begin a vector of tiles."""
+SPECTRA_BYTES = 512 << 10
+"""Spectra of all channels take up to so many bytes where neighbouring tasks use different ones."""
+NEAR, FAR = (1, 2, 3, 4), 12
+"""Distances from one column to the next at which whole vectors are read and written, which takes that many times as
+long; what it takes at other distances."""
+LANE_CYCLES = 190.0
+"""Cycles to find the tile of one lane."""
+BUSY = 1.05
+"""Time of all that, relative to what these cycles would take."""
+CALL = 6e-6
+"""Seconds to begin a call."""
+IN_THE_WAY, AT_LEAST = 0.3, 0.5
+"""What remains of the time to bring arrays through the caches where rows are asked for ahead: beside the arithmetic,
+and where there is nothing but waiting."""
 PACKING = 40.0
 """Cycles to put a vector of weights in its place."""
 TILE_L2, FROM_L3 = 768 << 10, 4.0
@@ -109,17 +121,19 @@ def line_cycles(n: int) -> float:
     return 2 * n * sum(PASS_CYCLES[radix] for radix in split(n))
 
 
-def tile_cycles(tiles: Tiles, roles: Roles, lanes: int, itemsize: int) -> float:
-    """Cycles that one vector of tiles takes on one core."""
+def tile_cycles(tiles: Tiles, roles: Roles, lanes: int, itemsize: int, src_step: int = 1, dst_step: int = 1) -> float:
+    """Cycles that one vector of tiles takes on one core, if columns lie so far apart."""
     height, width = tiles.rows.size, tiles.columns.size
     given, wanted = min(height, roles.src_spatial[-2]), tiles.rows.results
     rows = (given + wanted) / 2 * line_cycles(width // 2) + (height - given) * width
     columns = width / 2 * line_cycles(height)
-    moved = STAGING * given * min(width, roles.src_spatial[-1]) + STORING * wanted * tiles.columns.results
+    slow, slower = (step if step in NEAR else FAR for step in (src_step, dst_step))
+    moved = slow * STAGING * given * min(width, roles.src_spatial[-1])
+    moved += slower * STORING * wanted * tiles.columns.results
     # A tile that does not stay in L2 is written, read and written, and read again.
     values = height * width / 2
     beyond = max(0.0, 1 - TILE_L2 / (2 * values * lanes * itemsize))
-    return TASK + rows + columns + moved + 4 * FROM_L3 * values * beyond
+    return LANE_CYCLES * lanes + rows + columns + moved + 4 * FROM_L3 * values * beyond
 
 
 def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Tiles:
@@ -142,6 +156,11 @@ def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Ti
 def count_positions(p: ConvProblem, roles: Roles, tiles: Tiles) -> int:
     """Tiles of one channel, over all samples and planes."""
     return p.batch * math.prod(axis.positions for axis in roles.axes[:-2]) * tiles.count
+
+
+def column_steps(p: ConvProblem, roles: Roles) -> tuple[int, int]:
+    """Elements from one column of a tile to the next, in the source and in the destination."""
+    return p.strides_of(roles.src)[-1], p.strides_of(roles.dst)[-1] * roles.axes[-1].dst_step
 
 
 def vectors_by_tile(roles: Roles, p: ConvProblem, lanes: int, positions: int) -> bool:
@@ -182,15 +201,20 @@ class Fft2d:
         channels = problem.groups * roles.rows
         vectors = -(-channels // lanes)
         tasks = channels * -(-positions // lanes)
+        steps = column_steps(problem, roles)
         if not vectors_by_tile(roles, problem, lanes, positions):
             tasks = vectors * positions
-        cycles = tile_cycles(tiles, roles, lanes, size)
+            are_beside = (problem.strides_of(name)[1] == 1 for name in (roles.src, roles.dst))
+            beside_src, beside_dst = are_beside
+            steps = (1 if beside_src else steps[0], 1 if beside_dst else steps[1])
+        cycles = tile_cycles(tiles, roles, lanes, size, *steps)
         # The last of a thread's tasks may be one that the others do not have.
         work = cycles * -(-tasks * roles.phases // threads)
         if packs_weight:
             work += (cycles + PACKING * roles.most_taps) * -(-vectors * roles.phases // threads)
-        seconds = vector_seconds(2 * work, lanes, machine) + traffic_seconds(problem, machine, threads)
-        return machine.dispatch + seconds
+        traffic = traffic_seconds(problem, machine, threads)
+        busy = BUSY * vector_seconds(2 * work, lanes, machine)
+        return machine.dispatch + CALL + max(busy + IN_THE_WAY * traffic, AT_LEAST * traffic)
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
         p = problem
@@ -233,12 +257,14 @@ class Fft2d:
         by_tile = vectors_by_tile(roles, p, lanes, positions)
         channels = p.groups * roles.rows
         vectors = -(-channels // lanes)
-        inner = -(-positions // lanes) if by_tile else positions
-        run_tasks = (channels if by_tile else vectors) * inner * roles.phases
+        channel_tasks, position_tasks = (channels, -(-positions // lanes)) if by_tile else (vectors, positions)
+        run_tasks = channel_tasks * position_tasks * roles.phases
         threads = max(1, min(threads, run_tasks))
         pitch = (width + 2) * lanes
         panel = (width * height + 1) * (1 if by_tile else lanes)
         panels = (channels if by_tile else vectors) * roles.phases * panel * size
+        # Channels that lie side by side are read and written while their lines are in cache, spectra if they fit there.
+        channels_inner = by_tile and panels <= SPECTRA_BYTES
         src, dst = p.strides_of(roles.src), p.strides_of(roles.dst)
         data = p.storage.numpy.itemsize * (math.prod(p.x_shape) + math.prod(p.y_shape))
 
@@ -259,7 +285,8 @@ class Fft2d:
         ledger.book("scratch", scratch.total * threads)
         ledger.book(PANELS, panels)
 
-        module = _kernels(Spec(p.dtype, compiled_words(p)), target)
+        src_step, dst_step = (step if step in NEAR else 1 for step in column_steps(p, roles))
+        module = _kernels(Spec(p.dtype, src_step, dst_step, compiled_words(p)), target)
         rows, row_table = _lines(Lines(numbers.computed, width, "rows"), target)
         kind = "shared" if by_tile else "columns"
         columns, column_table = _lines(Lines(numbers.computed, height, kind), target)
@@ -281,7 +308,8 @@ class Fft2d:
             "one_row_tile": int(tiles.rows.is_one),
             "one_column_tile": int(tiles.columns.is_one),
             "positions": positions,
-            "inner": inner,
+            "inner": channel_tasks if channels_inner else position_tasks,
+            "channels_inner": int(channels_inner),
             "channel_step": 1 if by_tile else lanes,
             "position_step": lanes if by_tile else 1,
             "channel_lane": int(not by_tile),

@@ -22,18 +22,24 @@ from .epilogue import Epilogue, Place
 from .fft_tiles import LANE, TILE, LaneTiles
 from .pointwise import limit_bits, magnitude_bits
 
+_NONE = 1 << 30
+"""A column that no tile has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What the code is specialised on."""
 
     dtype: str
+    src_step: int = 1
+    """Elements from one column of the source to the next, where that many vectors are read for one; likewise dst."""
+    dst_step: int = 1
     epilogue: tuple[str, ...] = ()
     """What else is done to the sums than adding a bias (see epilogue.py)."""
 
     @property
     def name(self) -> str:
-        return "_".join((f"fft_2d_{self.dtype}", *self.epilogue))
+        return "_".join((f"fft_2d_{self.dtype}_{self.src_step}to{self.dst_step}", *self.epilogue))
 
 
 def emit_fft_2d(spec: Spec, target: Target) -> str:
@@ -43,8 +49,10 @@ def emit_fft_2d(spec: Spec, target: Target) -> str:
 
 class _Bundle(LaneTiles):
     def __init__(self, spec: Spec, target: Target) -> None:
-        super().__init__(spec.dtype, target)
+        super().__init__(spec.dtype, target, spec.src_step)
         self.epilogue = spec.epilogue
+        # A residual is read as the result is written: whole vectors, or each number for itself.
+        self.dst_step = 1 if "add" in spec.epilogue else spec.dst_step
         self.emit_pack_lines()
         self.emit_finish_rows()
         self.emit_recompute()
@@ -178,9 +186,10 @@ class _Bundle(LaneTiles):
                     if "add" not in self.epilogue:
                         sums = [epilogue.finish([total])[0] for total in sums]
                     sums = f.transpose(sums)
-                    with f.when((along.equals(1)) & (ahead > 0)):
-                        self.prefetch_lanes(f, table, "dst", numbers.result, (y + ahead) * down + x)
-                    with f.when(along.equals(1)) as far:
+                    with f.when(along.equals(self.dst_step)) as far:
+                        with f.when(ahead > 0):
+                            next_ = (y + ahead) * down + x * self.dst_step
+                            self.prefetch_lanes(f, table, "dst", numbers.result, next_, self.dst_step)
                         self.store_lanes(f, sums, table, limits, x, y * down, None, epilogue)
                     with far:
                         self.store_lanes(f, sums, table, limits, x, y * down, along, epilogue)
@@ -196,22 +205,33 @@ class _Bundle(LaneTiles):
         along: Value | None,
         epilogue: Epilogue,
     ) -> None:
-        """Store a block of columns of each lane: neighbours, or so far apart."""
-        numbers, lanes = self.numbers, self.lanes
-        at = f.vector(I32, range(lanes)) + f.splat(f.cast("trunc", x, I32), lanes)
+        """Store a block of columns of each lane: `dst_step` apart, or `along`."""
+        numbers, lanes, step = self.numbers, self.lanes, self.dst_step
+        first = f.splat(f.cast("trunc", x, I32), lanes)
         for i, total in enumerate(sums):
-            mask = at < f.splat(f.load(I32, limits, i), lanes)
+            limit = f.splat(f.load(I32, limits, i), lanes)
             start = f.load(PTR, table, LANE.index("dst") * lanes + i)
-            if along is None:
-                place = Place(f.offset(start, down + x, numbers.result), mask)
-            else:
+            mask = (f.vector(I32, range(lanes)) + first) < limit
+            places = [Place(f.offset(start, down + x * step, numbers.result), mask)]
+            values = [total]
+            if along is not None:
                 index = (f.lane_numbers(lanes) + f.splat(x, lanes)) * f.splat(along, lanes) + f.splat(down, lanes)
-                place = Place(f.offset(start, index, numbers.result), mask)
+                places = [Place(f.offset(start, index, numbers.result), mask)]
+            elif step > 1:
+                values, places = [], []
+                for v in range(step):
+                    # Element v*lanes + j is column (v*lanes + j) / step, if that is whole.
+                    columns = [divmod(v * lanes + j, step) for j in range(lanes)]
+                    numbers_of = f.vector(I32, [_NONE if rest else column for column, rest in columns])
+                    at = f.offset(start, down + x * step + v * lanes, numbers.result)
+                    places.append(Place(at, numbers_of + first < limit))
+                    values.append(f.shuffle(total, total, [column for column, _ in columns]))
             if "add" in self.epilogue:
                 epilogue.begin_row(f.load(I64, table, LANE.index("channel") * lanes + i))
-                epilogue.store([total], [place])
+                epilogue.store(values, places)
             else:
-                place.store(f, numbers.narrow(f, total))
+                for value, place in zip(values, places, strict=True):
+                    place.store(f, numbers.narrow(f, value))
 
     def emit_recompute(self) -> None:
         """All results of one lane, as plain sums: a chain for each row of taps."""
@@ -274,10 +294,13 @@ class _Bundle(LaneTiles):
             work, tile, largest = (self.section(f, args, state, n) for n in ("at_work", "at_tile", "at_largest"))
             half = columns // 2
             is_shared = channel_lane.equals(0)
+            channels_inner = self.args.read(f, args, "channels_inner")[0].equals(1)
             apart = f.select(is_shared, f.constant(1, I64), lanes)
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 phase, rest = task % phases, task // phases
-                channel, position = (rest // inner) * channel_step, (rest % inner) * position_step
+                outer, inner_most = rest // inner, rest % inner
+                channel = f.select(channels_inner, inner_most, outer) * channel_step
+                position = f.select(channels_inner, outer, inner_most) * position_step
                 f.call("select_phase", args, state, phase)
                 f.call("list_lanes", args, state, channel, position)
                 number = f.select(is_shared, channel, channel // lanes)

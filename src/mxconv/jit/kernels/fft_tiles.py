@@ -18,8 +18,10 @@ ARGS = (
     "forward", "inverse", "convolve", "spectrum", "row_table", "column_table",
     # extents of a tile; elements from one staged row to the next; whether an axis is a single tile that wraps around
     *TILE, "pitch",
-    # tasks: positions (sample, tile) of each channel; which channel and position the lanes of a vector are
-    "positions", "inner", "channel_step", "position_step", "channel_lane", "position_lane", "all_channels",
+    # tasks: positions (sample, tile) of each channel; how many tasks of neighbouring positions follow each other, or of
+    # channels; which channel and position the lanes of a vector are
+    "positions", "inner", "channels_inner", "channel_step", "position_step", "channel_lane", "position_lane",
+    "all_channels",
     # elements of one panel; whether the lanes are neighbours in memory; how many rows ahead memory is asked for
     "panel", "src_beside", "dst_beside", "rows_ahead",
     # sections of a worker's scratch
@@ -44,8 +46,9 @@ STATE = ("begin_row", "end_row", "begin_column", "end_column", "rows", "columns"
 class LaneTiles(Correlation):
     """A correlation whose bundle works on vectors of tiles."""
 
-    def __init__(self, dtype: str, target: Target) -> None:
+    def __init__(self, dtype: str, target: Target, src_step: int) -> None:
         super().__init__(dtype, Tile(1, 1), target, ARGS, STATE, packs_weight=False)
+        self.src_step = src_step
         self.bits = (I32 if self.numbers.computed.itemsize == 4 else I64).of(self.lanes)
         self.emit_clear()
         self.emit_list_lanes()
@@ -71,10 +74,12 @@ class LaneTiles(Correlation):
         """A field of all lanes."""
         return f.load(I64.of(self.lanes), table, LANE.index(name) * self.lanes, aligned=True)
 
-    def prefetch_lanes(self, f: Function, table: Value, name: str, stored: Type, offset: Value) -> None:
-        """Ask for what lies so far from where each lane's tile begins, in the source or in the destination."""
+    def prefetch_lanes(self, f: Function, table: Value, name: str, stored: Type, offset: Value, step: int) -> None:
+        """Ask for a block of columns of each lane so far from where its tile begins, in the source or destination."""
         for i in range(self.lanes):
-            f.prefetch(f.offset(f.load(PTR, table, LANE.index(name) * self.lanes + i), offset, stored))
+            start = f.offset(f.load(PTR, table, LANE.index(name) * self.lanes + i), offset, stored)
+            for v in range(step):
+                f.prefetch(f.offset(start, v * self.lanes, stored))
 
     def source_strides(self, f: Function, name: str = "src_stride") -> list[Value]:
         """Elements from one row of the source to the next, and from one column."""
@@ -183,8 +188,9 @@ class LaneTiles(Correlation):
             f.store(largest.get(), f.args["largest"], aligned=True)
 
     def emit_stage_blocks(self) -> None:
-        """Rows that are contiguous: squares of as many columns as lanes, transposed in registers."""
-        numbers, lanes = self.numbers, self.lanes
+        """Rows whose columns are neighbours, or `src_step` apart: squares of as many columns as lanes, transposed in
+        registers. What lies between the columns of a row is read as well."""
+        numbers, lanes, step = self.numbers, self.lanes, self.src_step
         stored = numbers.stored.of(lanes)
         with self.module.function("stage_blocks", args=PTR, state=PTR, row=I64, to=PTR, largest=PTR) as f:
             args, state, row, to = (f.args[n] for n in ("args", "state", "row", "to"))
@@ -196,30 +202,46 @@ class LaneTiles(Correlation):
             (ahead,) = self.args.read(f, args, "rows_ahead")
             names = ("first_column", "last_column", "first_row", "last_row")
             left, right, top, bottom = (self.lane_vector(f, table, name) for name in names)
-            is_inside = (f.splat(row, lanes) - top).below(bottom - top)
-            # Each lane's columns are those that lie, unsigned, less than `width` after `begin`; scalars in memory
+            is_inside = (f.splat(row, lanes) - top).below(bottom - top) & (left < right)
+            # Each lane's elements are those that lie, unsigned, less than `width` after `begin`; scalars in memory
             # spread to all lanes for nothing.
             begins = self.section(f, args, state, "at_limits")
             widths = f.offset(begins, lanes, I32)
-            f.store(f.cast("trunc", left, I32), begins, aligned=True)
-            f.store(f.select(is_inside, f.cast("trunc", right - left, I32), 0), widths, aligned=True)
+            f.store(f.cast("trunc", left * step, I32), begins, aligned=True)
+            width = f.cast("trunc", (right - left - 1) * step + 1, I32)
+            f.store(f.select(is_inside, width, 0), widths, aligned=True)
             largest = f.variable(self.bits, f.load(self.bits, f.args["largest"], aligned=True))
             with f.loop(0, columns, lanes) as x:
                 with f.when((x < high) & (low < x + lanes)) as outside:
-                    at = f.vector(I32, range(lanes)) + f.splat(f.cast("trunc", x, I32), lanes)
+                    first = f.splat(f.cast("trunc", x * step, I32), lanes)
                     with f.when(ahead > 0):
-                        self.prefetch_lanes(f, table, "src", stored, down + ahead * stride_y + x)
+                        self.prefetch_lanes(f, table, "src", stored, down + ahead * stride_y + x * step, step)
                     rows = []
                     for i in range(lanes):
                         begin, width = (f.splat(f.load(I32, of, i), lanes) for of in (begins, widths))
                         source = f.load(PTR, table, LANE.index("src") * lanes + i)
-                        there = f.offset(source, down + x, stored)
-                        rows.append(numbers.widen(f, f.masked_load(stored, there, (at - begin).below(width))))
+                        there = f.offset(source, down + x * step, stored)
+                        read = []
+                        for v in range(step):
+                            at = f.vector(I32, range(v * lanes, (v + 1) * lanes)) + first
+                            mask = (at - begin).below(width)
+                            read.append(f.masked_load(stored, f.offset(there, v * lanes, stored), mask))
+                        rows.append(numbers.widen(f, self.every(f, read)))
                     for i, value in enumerate(f.transpose(rows)):
                         self.stage(f, value, to, x + i, largest)
                 with outside:
                     f.call("clear", to, x, x + lanes)
             f.store(largest.get(), f.args["largest"], aligned=True)
+
+    def every(self, f: Function, vectors: list[Value]) -> Value:
+        """Every so manieth lane of neighbouring vectors, as many as there are vectors."""
+        step, lanes = len(vectors), self.lanes
+        found = vectors[0]
+        for v in range(1, step):
+            places = [divmod(j * step, lanes) for j in range(lanes)]
+            kept = [lane if v == 1 else j for j, (_, lane) in enumerate(places)]
+            found = f.shuffle(found, vectors[v], [lanes + p[1] if p[0] == v else kept[j] for j, p in enumerate(places)])
+        return found
 
     def emit_stage_apart(self) -> None:
         """Any strides: each number for itself."""
@@ -260,7 +282,7 @@ class LaneTiles(Correlation):
                     with f.when(beside.equals(1)) as lanes_apart:
                         f.call("stage_beside", args, state, y, row, largest)
                     with lanes_apart:
-                        with f.when(stride.equals(1)) as columns_apart:
+                        with f.when(stride.equals(self.src_step)) as columns_apart:
                             f.call("stage_blocks", args, state, y, row, largest)
                         with columns_apart:
                             f.call("stage_apart", args, state, y, row, largest)
