@@ -14,6 +14,7 @@ from .fft_2d import Fft2d
 from .implicit_gemm import ImplicitGemm
 from .scratch_free import ScratchFree
 from .winograd import Winograd
+from .winograd_weight import WinogradWeight
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     Depthwise(),
@@ -26,6 +27,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Fft1d(),
     Fft2d(),
     *map(Winograd, (4, 3, 2)),
+    *map(WinogradWeight, (4, 3, 2)),
     ScratchFree(),
 )
 

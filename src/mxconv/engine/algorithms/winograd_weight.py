@@ -27,7 +27,8 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
-from .costs import vector_seconds
+from .costs import traffic_seconds, vector_seconds
+from .winograd import gain_of
 
 MOST_TAPS = 7
 LEAST_CHANNELS = 4
@@ -49,19 +50,12 @@ LEAST_TASKS, TASK_PRODUCTS = 32, 2_000_000
 SLICES = 8
 SLICE_TILES = 400
 """Least tiles in a slice, from the third on: its sums are written, and read again to be added, once each."""
-TILE, TRANSFORM = 1.1, 9.0
-"""Estimate: slowness of the tile, and transforming a tile's vectors, as multiply-adds a point."""
-ERRORS = {
-    3: (1.5e-6, 2e-6),
-    4: (1.5e-6, 2e-6),
-    5: (2.5e-6, 5.5e-6),
-    6: (3e-6, 7e-6),
-    7: (1.1e-5, 1e-4),
-    8: (8e-6, 8e-5),
-    9: (2.8e-5, 6e-4),
-    10: (3e-5, 9e-4),
-}
-"""By the products of a tile on an axis: the largest error on one axis, and on two of that kind (measured)."""
+TRANSFORM, REREAD, TWICE = 9.5, 3.7, 2.0
+"""Estimate: transforming a vector of a tile, as multiply-adds a point; reading panels for a part of the channels, and x
+and dy, relative to copying them."""
+ROUNDING = 1.15e-6
+"""Largest error of N(0, 1) data, relative to the result's standard deviation, for tiles that amplify nothing (measured,
+sums of 100 to 10,000 products, all tiles)."""
 MOST_PANEL_BYTES = 64 << 20
 """What the panels of the smallest chunk may take: far dilations are left to the plain algorithms."""
 
@@ -229,6 +223,12 @@ class Shape:
     def panel_elements(self) -> int:
         return self.spec.points * (self.x_point + self.y_point)
 
+    def slices(self, thrift: int = 0) -> int:
+        """Slices that chunks are dealt to; each has some."""
+        worth = max(2, self.chunks * self.y_pitch // SLICE_TILES)
+        most = max(1, min(SLICES >> thrift, self.chunks, worth))
+        return -(-self.chunks // -(-self.chunks // most))
+
     def staged(self) -> tuple[int, int]:
         """Rows and pitch of the staged plane of a vector of channels."""
         ends = [
@@ -324,21 +324,26 @@ class WinogradWeight:
         return ACCEPTED
 
     def error(self, problem: ConvProblem) -> float:
-        products = [taps + self.m - 1 for taps in problem.kernel[-2:] if taps > 1]
-        on = len(products) - 1
-        return math.prod(ERRORS[n][on] for n in products) ** (1 / len(products))
+        gains = (gain_of(taps, self.m) for taps in problem.kernel[-2:] if taps > 1)
+        return ROUNDING * math.prod(gains)
 
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        shape = cut(problem, target, self.m)
-        chunks, points = problem.groups * shape.chunks, shape.spec.points
+        p, shape = problem, cut(problem, target, self.m)
+        stages, points = p.groups * shape.chunks, shape.spec.points
+        slices = shape.slices() if shape.way == "slices" else 1
         broadcasts = shape.plain_taps * shape.channel_tiles * shape.spec.tile.mr
-        products = chunks * shape.y_pitch * points * broadcasts * shape.y_vectors
-        tiles = shape.x_vectors * shape.x_pitch + shape.y_vectors * shape.y_pitch
-        work = vector_seconds(TILE * products + TRANSFORM * chunks * tiles * points, shape.lanes, machine)
-        sums = shape.itemsize * shape.all_sums * (2 * chunks if shape.way == "shared" else problem.groups * SLICES)
-        return 2 * machine.dispatch + (work + sums / machine.cache_bytes) / threads
+        products = stages * shape.y_pitch * points * broadcasts * shape.y_vectors
+        transforms = stages * points * (shape.x_vectors * shape.x_pitch + shape.y_vectors * shape.y_pitch)
+        work = vector_seconds(products + TRANSFORM * transforms, shape.lanes, machine)
+        if shape.way == "parts":
+            moved = REREAD * sum(shape.parts) / 2 * stages * shape.panel_elements
+        else:
+            moved = p.groups * shape.all_sums * (slices if shape.way == "slices" else 2 * shape.chunks + 1)
+        work += moved * shape.itemsize / machine.cache_bytes
+        own_threads = min(threads, p.groups * slices) if shape.way == "slices" else threads
+        return 2 * machine.dispatch + work / own_threads + TWICE * traffic_seconds(p, machine, threads)
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, shape = problem, cut(problem, target, self.m, thrift)
@@ -348,9 +353,8 @@ class WinogradWeight:
         transforms, slices, slice_chunks, panel_parts = shape.x_vectors + shape.y_vectors, 1, chunks, 1
         squares = p.groups * shape.plain_taps * shape.y_vectors * shape.x_vectors
         if shape.way == "slices":
-            slices = max(1, min(SLICES >> thrift, chunks, max(2, chunks * tiles // SLICE_TILES)))
+            slices = shape.slices(thrift)
             slice_chunks = -(-chunks // slices)
-            slices = -(-chunks // slice_chunks)
             steps = (("run_slices", p.groups * slices), ("invert", squares))
         elif shape.way == "parts":
             steps = (("transform", p.groups * chunks * transforms), ("finish", p.groups * math.prod(shape.parts)))
