@@ -49,7 +49,9 @@ def test_random_problems(name: str, environment: dict[str, str]) -> None:
     few = {key: counts[key] for key in wanted if counts[key] < 10}
     assert not few, f"fewer than 10 problems each: {few} of {dict(counts)}"
     assert {case.problem.rank for outcome in outcomes for case in outcome.cases} >= {1, 2, 3, 4}
-    assert all(outcome.share_of_blocked() >= 0.2 for outcome in outcomes), [o.share_of_blocked() for o in outcomes]
+    blocks = [record["blocks"] for outcome in outcomes for record in outcome.records]
+    several = {name: sum(block[name] > 1 for block in blocks) for name in ("pixels", "channels", "reduction")}
+    assert min(several.values()) >= 25, several
 
 
 @pytest.mark.slow
@@ -107,8 +109,8 @@ HUGE = [
 @pytest.mark.parametrize("which", ["data", "weight"])
 def test_one_value_stays_in_its_support(line: str, value: float, which: str) -> None:
     p = ConvProblem.parse(line)
-    if value == 1e300 and p.dtype != "float64":
-        pytest.skip("no such float32")
+    if np.isfinite(value) and (abs(value) > 1e100) != (p.dtype == "float64"):
+        pytest.skip("not a number of that type, or not a large one")
     arrays = trial.make_arrays(p)
     array = arrays[p.inputs[which == "weight"]]
     array[tuple(n // 2 for n in array.shape)] = value

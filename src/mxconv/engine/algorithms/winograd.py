@@ -18,6 +18,7 @@ from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
 from ...jit.kernels.pointwise import BOX
 from ...jit.kernels.winograd import emit_winograd
+from ...jit.kernels.winograd_filter import SPANS
 from ...jit.kernels.winograd_tiles import ARGS, ENTRY, LANE_PHASE, SLOT, Spec, class_row
 from ...jit.kernels.winograd_tiles import AXIS_STATE as KERNEL_AXIS_STATE
 from ...jit.kernels.winograd_tiles import STATE as KERNEL_STATE
@@ -31,7 +32,6 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
 from .correlation import SLOTS, common_values, compiled_words, make_tables, roles_of
-from .costs import packing_seconds, traffic_seconds
 from .winograd_form import PRODUCT_BYTES, choose_cut, form_of
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
@@ -44,6 +44,9 @@ STRIDED, GROUPED = 1.2, 1.2
 """Estimate: what strides and groups cost beyond what cuts are chosen by (measured)."""
 PACKING = (7.0, 23.0)
 """Time to transform and pack the weight, as costs.packing_seconds takes it."""
+
+PACKING = (3.3, 16.0)
+"""Cycles in which a vector of weights is transformed, by point and by tap."""
 
 
 @functools.cache
@@ -103,13 +106,19 @@ class Winograd:
         assert not isinstance(form, str)
         cut = choose_cut(form, target, problem.batch, problem.groups, threads, 0)
         cycle = 4 * form.lanes / machine.flops
-        slowness = (STRIDED if form.strided else 1.0) * (GROUPED if problem.groups > 1 else 1.0)
-        seconds = slowness * cut.cost * cycle + traffic_seconds(problem, machine, threads)
+        seconds = machine.dispatch + cut.cost * cycle
+        moved = sum(math.prod(problem.shape_of(name)) for name in "xy") * problem.storage.numpy.itemsize
+        if moved > machine.l3 / 2:
+            seconds += moved / machine.memory_bytes
         if packs_weight:
-            transformed = form.roles.phases * form.points * form.outer_taps * form.blocks * form.lanes * form.roles.rows
-            growth = problem.groups * transformed / math.prod(problem.w_shape)
-            seconds += packing_seconds(problem, machine, threads, PACKING, growth)
-        return machine.dispatch + seconds
+            vectors = -(-form.roles.rows // form.lanes) * form.roles.phases * problem.groups
+            vectors *= form.blocks * form.lanes * form.outer_taps
+            work = vectors * cycle * (PACKING[0] * form.points + PACKING[1] * form.row.r * form.lane.r)
+            size = vectors * form.points * form.lanes * form.size
+            seconds += machine.dispatch + work / threads
+            if size > machine.l3 / 4:  # lines are read before they are written, and written back
+                seconds += 2 * size / machine.memory_bytes
+        return seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p = problem
@@ -157,7 +166,8 @@ class Winograd:
         ledger = Ledger()
         ledger.book("scratch", scratch.total * threads)
 
-        u_point = panels * form.outer_taps * form.blocks * lanes * nr
+        # Points lie a cache line further apart than a power of 2, or all would compete for the same lines.
+        u_point = panels * form.outer_taps * form.blocks * lanes * nr + line
         u_phase = form.points * u_point
         flags_at = p.groups * roles.phases * u_phase * size
         pack_tasks = p.groups * roles.phases * panels * form.outer_taps * form.blocks
@@ -225,6 +235,7 @@ class Winograd:
             "m_phase": form.points * m_point,
             "u_point": u_point,
             "u_phase": u_phase,
+            "w_span": form.span if 0 < form.span <= SPANS * lanes else 0,
             "at_flags": flags_at,
             "pack_tasks": pack_tasks,
             "run_tasks": cut.tasks,

@@ -146,6 +146,17 @@ class Form:
         return any(axis.src_step > 1 for axis in self.roles.axes[-2:])
 
     @property
+    def span(self) -> int:
+        """Elements over which the taps of one channel on the last two axes lie in the weight; 0: not upwards."""
+        total = 1
+        for axis, step in zip(self.roles.axes[-2:], self.roles.w_strides[-2:], strict=True):
+            most = max(tap.tap for phase in axis.phases for tap in (*phase.taps, geometry.Tap(0, 0)))
+            if most and step < 0:
+                return 0
+            total += most * step
+        return total
+
+    @property
     def reach(self) -> int:
         """How far the first columns of joined phases lie apart."""
         firsts = [classes[0].first for classes in self.lane.phases]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..ir import F64, I8, I64, PTR, Function, Value
 from ..target import Target
 from ..winograd import emit_product
 from .pointwise import Huge
 from .winograd_tiles import CLASS, Spec, Tiles
+
+SPANS = 4
+"""Vectors over which the taps of one channel may be spread to be read by rows."""
 
 
 class Filter(Tiles):
@@ -14,6 +19,7 @@ class Filter(Tiles):
 
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec, target)
+        self.emit_turn_taps()
         self.emit_transform_weight()
         self.emit_pack()
 
@@ -64,22 +70,37 @@ class Filter(Tiles):
             )
             place = (group * phases + phase) * u_phase + ((panel * outer + tap) * blocks + block) * (lanes * self.nr)
             own = f.offset(self.args.pointer(f, f.args["args"], "panels"), place, numbers.computed)
-            bits = f.variable(I64, 0)
+            bits, (span,) = f.variable(I64, 0), self.get(f, "w_span")
+            lines = f.stack(numbers.computed, lanes * lanes * SPANS)
             with f.loop(0, self.tile.nv) as v:
                 huge = Huge(f, self.vector)
                 huge.begin()
                 row = f.lane_numbers(lanes) + f.splat(v * lanes, lanes)
-                rows_at = row * f.splat(w_row, lanes)
+                rows_at, left = row * f.splat(w_row, lanes), rows - first - v * lanes
                 with f.loop(0, lanes) as i:
-                    entry = block * lanes + i
+                    entry = f.smaller(block * lanes + i, entries - 1)
                     part = entry // channels
                     at = f.offset(source, (entry % channels) * w_channel, numbers.stored)
                     classes = (
                         self.class_of(f, "row", part // lane_classes),
                         self.class_of(f, "lane", part % lane_classes),
                     )
-                    exists = row < f.splat(f.select(entry < entries, rows - first, 0), lanes)
-                    taps = self.read_taps(f, f.offset(at, rows_at, numbers.stored), exists, *classes)
+                    exist = f.select(block * lanes + i < entries, left, 0)
+                    cells = [[f.variable(self.vector) for _ in range(self.lane.r)] for _ in range(self.row.r)]
+                    with f.when(span > 0) as apart:
+                        own_row = f.offset(at, v * lanes * w_row, numbers.stored)
+                        f.call("turn_taps", own_row, w_row, exist, span, lines)
+                        for s, t, has, place in self.each_tap(f, *classes):
+                            value = f.load(self.vector, lines, f.select(has, place, 0) * lanes, aligned=True)
+                            cells[s][t].set(f.select(has, value, 0))
+                    with apart:
+                        pointers = f.offset(at, rows_at, numbers.stored)
+                        mask = row < f.splat(exist + v * lanes, lanes)
+                        for s, t, has, place in self.each_tap(f, *classes):
+                            there = f.offset(pointers, f.splat(place, lanes), numbers.stored)
+                            value = f.gather(numbers.stored.of(lanes), there, f.select(has, mask, 0))
+                            cells[s][t].set(numbers.widen(f, value))
+                    taps = [[cell.get() for cell in line] for line in cells]
                     for line in taps:
                         for value in line:
                             huge.see(value)
@@ -87,22 +108,30 @@ class Filter(Tiles):
                 bits.set(bits.get() | (f.cast("zext", huge.found(), I64) << v))
             f.give(bits.get())
 
-    def read_taps(
-        self, f: Function, at: Value, exists: Value, row_class: Value, lane_class: Value
-    ) -> list[list[Value]]:
-        """The weights of r by r taps, result channels in lanes; those that a class has not are 0."""
-        numbers, lanes = self.numbers, self.lanes
-        out = []
+    def each_tap(self, f: Function, row_class: Value, lane_class: Value) -> Iterator[tuple[int, int, Value, Value]]:
+        """(row tap, lane tap, whether the classes have it, its place in the weight)."""
         for s in range(self.row.r):
-            line = []
             for t in range(self.lane.r):
                 has_s, at_s = (f.load(I64, row_class, len(CLASS) + 2 * s + n) for n in range(2))
                 has_t, at_t = (f.load(I64, lane_class, len(CLASS) + 2 * t + n) for n in range(2))
-                mask = f.select((has_s & has_t).equals(1), exists, 0)
-                there = f.offset(at, f.splat(at_s + at_t, lanes), numbers.stored)
-                line.append(numbers.widen(f, f.gather(numbers.stored.of(lanes), there, mask)))
-            out.append(line)
-        return out
+                yield s, t, (has_s & has_t).equals(1), at_s + at_t
+
+    def emit_turn_taps(self) -> None:
+        """The weights of one channel that lie within `span` elements, for a vector of result channels `row` apart, of
+        which so many exist: lines[place][result channel]. Gathering them takes several times as long."""
+        numbers, lanes = self.numbers, self.lanes
+        stored = numbers.stored.of(lanes)
+        with (
+            self.module.function("turn_taps", at=PTR, row=I64, exist=I64, span=I64, lines=PTR) as f,
+            f.loop(0, f.args["span"], lanes) as i,
+        ):
+            mask = f.lane_numbers(lanes) < f.splat(f.args["span"] - i, lanes)
+            rows = []
+            for c in range(lanes):
+                start = f.offset(f.args["at"], f.args["row"] * c + i, numbers.stored)
+                rows.append(numbers.widen(f, f.masked_load(stored, start, f.select(f.args["exist"] > c, mask, 0))))
+            for c, value in enumerate(f.transpose(rows)):
+                f.store(value, f.args["lines"], (i + c) * lanes, aligned=True)
 
     def put_transformed(self, f: Function, taps: list[list[Value]], to: Value, u_point: Value) -> None:
         """G_r w G_l^T in float64, rounded once, each point to its place."""

@@ -26,7 +26,8 @@ ARGS = (
     "panels_of_rows", "block_panels", "panel_blocks", "chunk_panels", "outer_phases", "lane_phases", "outer_taps",
     "entries", "entry_blocks", "chain_blocks", "ring", "slots", "dst_lane", "columns",
     # distances in elements: from strip row to strip row (twice), tile vectors, points and planes of v and m, u's
-    "in_pitch", "out_pitch", "tile_pitch", "v_point", "v_phase", "v_slot", "m_point", "m_phase", "u_point", "u_phase",
+    "in_pitch", "out_pitch", "tile_pitch", "v_point", "v_phase", "v_slot", "m_point", "m_phase",
+    "u_point", "u_phase", "w_span",
     "at_box", "at_lanes", "at_places", "at_entries", "at_slots", "at_strip", "at_v", "at_m", "at_flags",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS."""
