@@ -7,7 +7,7 @@ the target alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ... import config
 from ...jit.kernels.fft_columns import OUTER, SET
@@ -144,14 +144,16 @@ def cost(w: Work, lanes: int, size: int) -> float:
 
 
 def choose_work(p: ConvProblem, target: Target) -> Work:
-    """The cut with the least cost: blocks of two to eight times the filter's length, mostly."""
+    """The cut with the least cost for one sample: blocks of two to eight times the filter's length, mostly.
+
+    A sample's bits must not depend on the rest of the batch."""
     line = line_of(p, long_axes(p)[0])
     own_in, own_out = p.in_channels // p.groups, p.out_channels // p.groups
     rows, channels = (own_out, own_in) if p.direction == "forward" else (own_in, own_out)
     size = Numbers.of(p.dtype).computed.itemsize
     lanes = target.lanes(size)
     tile = None if channels == 1 else Tile(4, 2) if target.registers >= 32 else Tile(2, 2)
-    families, units = p.groups * len(line.sets), p.batch * line.positions * line.tap_step
+    families, units = p.groups * len(line.sets), line.positions * line.tap_step
     best: tuple[float, Work] | None = None
     half = lanes * lanes
     while half <= LONGEST:
@@ -166,7 +168,7 @@ def choose_work(p: ConvProblem, target: Target) -> Work:
                 break
         half *= 2
     assert best is not None
-    return best[1]
+    return replace(best[1], units=p.batch * units)
 
 
 def long_axes(p: ConvProblem) -> list[int]:

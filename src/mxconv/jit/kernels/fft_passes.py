@@ -161,10 +161,20 @@ class Passes:
         ):
             square = f.offset(f.args["work"], chunk * (pair * self.lanes), self.element)
             columns = self._transposed(f, [self.load(f, square, pair * i) for i in range(self.lanes)])
+            if not self.filtered:
+                place = f.offset(f.args["out"], chunk * f.args["pitch"] * self.lanes, self.element)
+                self._prefetch(f, place)
             values = divide(f, columns, self._last_powers(f, f.args["roots"], chunk))
             place = f.offset(f.args["out"], chunk * f.args["pitch"] * self.lanes, self.element)
             for k, value in enumerate(values):
                 self.store(f, value, place, f.args["pitch"] * k)
+
+    def _prefetch(self, f: Function, place: Value) -> None:
+        """Ask for the pairs of the next square, which are far apart."""
+        for k in range(self.lanes, 2 * self.lanes):
+            at = f.offset(place, f.args["pitch"] * k, self.element)
+            for line in range(0, self.pair, 64 // self.element.itemsize):
+                f.prefetch(f.offset(at, line, self.element), 1)
 
     def _emit_first_union(self) -> None:
         pair = self.pair
@@ -177,6 +187,8 @@ class Passes:
         ):
             place = f.offset(f.args["spectrum"], chunk * f.args["pitch"] * self.lanes, self.element)
             values = [self.load(f, place, f.args["pitch"] * k) for k in range(self.lanes)]
+            if not self.filtered:
+                self._prefetch(f, place)
             if self.filtered:
                 at = f.offset(f.args["filter"], chunk * (pair * self.lanes), self.element)
                 factors = [self.load(f, at, pair * k) for k in range(self.lanes)]
