@@ -160,11 +160,12 @@ class Depthwise(Plain):
                 roles.src_spatial[-2], roles.grid[-2], by_row.taps, step, by_row.dilation, -by_row.low
             )
             sums *= hits / (roles.grid[-2] * by_row.taps)
-        staging = cut.plane.outer_taps * boxes * 3 * cut.box.staged / lanes
+        staging = cut.plane.outer_taps * boxes * 2 * cut.box.staged / lanes
         # Two multiply-adds of whole vectors in a cycle; half of a cycle's issue goes to other instructions.
-        work = planes * (1.1 * sums + staging + 150 * boxes) * 4 * lanes / machine.flops
+        work = planes * (1.05 * sums + staging + 15 * boxes) * 4 * lanes / machine.flops
         bytes_ = numbers.dtype.itemsize * (math.prod(problem.x_shape) + math.prod(problem.y_shape))
-        return machine.dispatch + max(work / threads, bytes_ / machine.memory_bytes if bytes_ > machine.l3 else 0.0)
+        moving = bytes_ / machine.memory_bytes if 2 * bytes_ > machine.l3 else 0.0
+        return machine.dispatch + work / threads + moving
 
     def _cut(self, p: ConvProblem, roles: Roles, target: Target, thrift: int = 0) -> Cut:
         plane = plane_of(roles)
