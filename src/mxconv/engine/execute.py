@@ -196,9 +196,15 @@ def _operands(
 
     Raises: ShapeError, DTypeError.
     """
-    if not epilogue and bias is not None and bias.shape == out.shape[1:2] and bias.dtype is dtype:
-        if bias.flags.c_contiguous and bias.flags.aligned:
-            return {"bias": bias}
+    if (
+        not epilogue
+        and bias is not None
+        and bias.dtype is dtype
+        and bias.shape == out.shape[1:2]
+        and bias.flags.c_contiguous
+        and bias.flags.aligned
+    ):
+        return {"bias": bias}
     steps: list[tuple[str, Array | float | None]] = [step for step in epilogue if step[0] == "scale"]
     steps += [("bias", bias)] if bias is not None else []
     steps += [step for step in epilogue if step[0] != "scale"]

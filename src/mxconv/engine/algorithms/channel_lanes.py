@@ -60,6 +60,8 @@ MOST_PIXELS = 4096
 """Pixels in a box, which are listed."""
 LEAST_PRODUCTS = 64
 """Products in a sum, from which on transposing the results costs little."""
+LEAST_PRODUCTS_OF_ROWS = 256
+"""The same where implicit_gemm multiplies whole rows of pixels in place, whose lanes are full."""
 LEAST_PRODUCTS_OF_PHASES = 2048
 """The same where the phases of a stride are stored apart, which direct interleaves."""
 TRANSPOSING = 14.0
@@ -177,8 +179,10 @@ class ChannelLanes(Plain):
         filled = roles.pixels / (-(-roles.pixels // lanes) * lanes)
         in_place = is_in_place(roles, numbers)
         if filled >= LEAST_FILLED:
-            if roles.most_taps == 1 and not (in_place and roles.axes[-1].src_step > 1):
+            if roles.most_taps == 1 and not in_place:
                 return Verdict(False, "one tap a pixel, needs more to share the staged copy")
+            if roles.most_taps == 1 and roles.axes[-1].src_step == 1 and products < LEAST_PRODUCTS_OF_ROWS:
+                return Verdict(False, f"sums of {products} products, pays from {LEAST_PRODUCTS_OF_ROWS} on here")
             if target.registers < 32 and products >= MANY_PRODUCTS:
                 return Verdict(False, f"sums of {products} products, pays below {MANY_PRODUCTS} with 16 registers")
         lane = roles.axes[-1]
