@@ -68,7 +68,7 @@ CALL = 6e-6
 IN_THE_WAY, AT_LEAST = 0.3, 0.5
 """What remains of the time to bring arrays through the caches where rows are asked for ahead: beside the arithmetic,
 and where there is nothing but waiting."""
-PACKING = 40.0
+PACKING = 28.0
 """Cycles to put a vector of weights in its place."""
 TILE_L2, FROM_L3 = 768 << 10, 4.0
 """Bytes of a tile that stay in L2; cycles to move a complex vector beyond it."""
@@ -134,6 +134,14 @@ def tile_cycles(tiles: Tiles, roles: Roles, lanes: int, itemsize: int, src_step:
     values = height * width / 2
     beyond = max(0.0, 1 - TILE_L2 / (2 * values * lanes * itemsize))
     return LANE_CYCLES * lanes + rows + columns + moved + 4 * FROM_L3 * values * beyond
+
+
+def packing_cycles(tiles: Tiles, roles: Roles, lanes: int) -> float:
+    """Cycles to make the spectra of one vector of kernels."""
+    height, width = tiles.rows.size, tiles.columns.size
+    taps = max(len(phase.taps) for phase in roles.axes[-2].phases)
+    lines = min(taps, height) * line_cycles(width // 2) + width / 2 * line_cycles(height)
+    return LANE_CYCLES / 2 * lanes + lines / 2 + height * width + PACKING * roles.most_taps
 
 
 def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Tiles:
@@ -211,7 +219,7 @@ class Fft2d:
         # The last of a thread's tasks may be one that the others do not have.
         work = cycles * -(-tasks * roles.phases // threads)
         if packs_weight:
-            work += (cycles + PACKING * roles.most_taps) * -(-vectors * roles.phases // threads)
+            work += packing_cycles(tiles, roles, lanes) * -(-vectors * roles.phases // threads)
         traffic = traffic_seconds(problem, machine, threads)
         busy = BUSY * vector_seconds(2 * work, lanes, machine)
         return machine.dispatch + CALL + max(busy + IN_THE_WAY * traffic, AT_LEAST * traffic)

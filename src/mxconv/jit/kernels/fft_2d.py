@@ -104,22 +104,22 @@ class _Bundle(LaneTiles):
                 (w_x,) = AXIS.read(f, self.axis_row(f, tables, rank - 1), "w_stride")
                 largest.set(0)
                 with f.loop(0, tile_rows) as n:
-                    f.call("clear", row, 0, tile_columns)
                     self.wrap(f, first, 0 - n - low_y * one_row, tile_rows)
-                    with f.loop(first.get(), taps_y, tile_rows) as j, f.loop(0, taps_x) as i:
-                        tap_y, tap_x = self.tap(f, tables, at_y, j)[0], self.tap(f, tables, at_x, i)[0]
-                        wanted = 0 - i - low_x * one_column
-                        self.wrap(f, place, wanted, tile_columns)
-                        start = f.offset(weight, tap_y * w_y + tap_x * w_x, numbers.stored)
-                        pointers = f.offset(start, at_lanes, numbers.stored)
-                        value = numbers.widen(f, f.gather(numbers.stored.of(lanes), pointers, exists))
-                        largest.set(f.larger(largest.get(), magnitude_bits(f, value)))
-                        turns = (wanted - place.get()) // tile_columns
-                        signed = f.select((turns & 1).equals(0), value, -value)
-                        to = self.line(f, row, place.get())
-                        f.store(f.load(self.vector, to, aligned=True) + signed, to, aligned=True)
                     line = f.offset(tile, n * pitch, numbers.computed)
                     with f.when(first.get() < taps_y) as empty:
+                        f.call("clear", row, 0, tile_columns)
+                        with f.loop(first.get(), taps_y, tile_rows) as j, f.loop(0, taps_x) as i:
+                            tap_y, tap_x = self.tap(f, tables, at_y, j)[0], self.tap(f, tables, at_x, i)[0]
+                            wanted = 0 - i - low_x * one_column
+                            self.wrap(f, place, wanted, tile_columns)
+                            start = f.offset(weight, tap_y * w_y + tap_x * w_x, numbers.stored)
+                            pointers = f.offset(start, at_lanes, numbers.stored)
+                            value = numbers.widen(f, f.gather(numbers.stored.of(lanes), pointers, exists))
+                            largest.set(f.larger(largest.get(), magnitude_bits(f, value)))
+                            turns = (wanted - place.get()) // tile_columns
+                            signed = f.select((turns & 1).equals(0), value, -value)
+                            to = self.line(f, row, place.get())
+                            f.store(f.load(self.vector, to, aligned=True) + signed, to, aligned=True)
                         f.call_at(forward, row, line, row_table)
                     with empty:
                         f.call("clear", line, 0, tile_columns)
@@ -130,8 +130,9 @@ class _Bundle(LaneTiles):
                         f.call_at(spectrum, self.line(f, tile, k * 2), pitch, own, column_table, work, scale)
                     f.store(largest.get(), self.line(f, to, half * tile_rows * 2), aligned=True)
                 with shared:
-                    number = (f.lane_numbers(lanes) + f.splat(channel, lanes)) * f.splat(phases, lanes)
-                    start = (number + f.splat(task % phases, lanes)) * f.splat(panel, lanes)
+                    # Lanes that do not exist are masked, but addresses that nobody has would make that slow.
+                    number = f.smaller(f.lane_numbers(lanes) + f.splat(channel, lanes), f.splat(channels - 1, lanes))
+                    start = (number * f.splat(phases, lanes) + f.splat(task % phases, lanes)) * f.splat(panel, lanes)
                     own = f.offset(panels, start, numbers.computed)
                     with f.loop(0, half) as k:
                         f.call_at(spectrum, self.line(f, tile, k * 2), pitch, column, column_table, work, scale)
