@@ -32,6 +32,9 @@ LANES = "channel_lanes,direct_weight,scratch_free"
 FFT_1D = ("fft_1d", "fft_1d_problems")
 DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_weight", "depthwise_problems")
 FFT_2D = ("fft_2d", "fft_2d_problems")
+WINOGRAD = ("winograd_4", "winograd_problems")
+
+WINOGRAD_WEIGHT = ("winograd_weight_4,scratch_free", "winograd_weight_problems")
 
 FAULTS: dict[str, Fault] = {
     # geometry
@@ -180,6 +183,24 @@ FAULTS: dict[str, Fault] = {
     "tail rows: one channel too many is read": Fault(
         "f.splat(f.constant(i, I64) < rows, lanes)", "f.splat(f.constant(i, I64) <= rows, lanes)"
     ),
+    # winograd_weight's kernels
+    "winograd_weight: the last tiles of an axis": Fault(
+        "own = f.smaller(size, groups - first)", "own = f.smaller(size, groups - 1 - first)", *WINOGRAD_WEIGHT
+    ),
+    "winograd_weight: no zeros between two samples": Fault(
+        'inside = f.cast("zext", z < count, I64)', 'inside = f.cast("zext", z < span, I64)', *WINOGRAD_WEIGHT
+    ),
+    "winograd_weight: one channel too many is read": Fault(
+        'mask & f.splat(a["channels"] > i, lanes)', 'mask & f.splat(a["channels"] >= i, lanes)', *WINOGRAD_WEIGHT
+    ),
+    "winograd_weight: one gradient too many is written": Fault(
+        "f.lane_numbers(lanes) < f.splat(pairs - first, lanes)",
+        "f.lane_numbers(lanes) <= f.splat(pairs - first, lanes)",
+        *WINOGRAD_WEIGHT,
+    ),
+    "winograd_weight: what is not finite is transformed": Fault(
+        "return (HUGE_EXPONENT[size] + bias) << fraction", "return (1 << (8 * size - 1)) - 1", *WINOGRAD_WEIGHT
+    ),
     # scratch_free's kernels
     "scratch_free: one pixel more is stored": Fault(
         "(number < f.splat(last, lanes))", "(number <= f.splat(last, lanes))", "scratch_free"
@@ -209,6 +230,24 @@ FAULTS: dict[str, Fault] = {
         "scratch_free",
     ),
     "scratch_free: lanes that are added twice": Fault("range(half, 2 * half)", "range(half)", "scratch_free"),
+    # winograd's kernels
+    "winograd: samples of a tile are neighbours in spite of a dilation": Fault(
+        "row = row_start + i * row_delta", "row = row_start + i", *WINOGRAD
+    ),
+    "winograd: a plane is transformed again for no tap": Fault(
+        'f.load(I64, row, SLOT.index["source"]).equals(source) ^ 1',
+        'f.load(I64, row, SLOT.index["source"]).equals(EMPTY)',
+        *WINOGRAD,
+    ),
+    "winograd: a tile's last samples may be huge": Fault(
+        "f.loop(0, self.row.n) as i,", "f.loop(0, self.row.m) as i,", *WINOGRAD
+    ),
+    "winograd: the last tile is stored whole": Fault(
+        "width = f.smaller(limit - lane_start * lane_phases, most)", "width = most", *WINOGRAD
+    ),
+    "winograd: a class of taps begins where another does": Fault(
+        'part % lane_classes), CLASS.index["first"])', 'part // lane_classes), CLASS.index["first"])', *WINOGRAD
+    ),
     # fft_1d's kernels
     "fft_1d: a block is one result too long": Fault(
         "outputs = min(2 * half - line.taps + 1,", "outputs = min(2 * half - line.taps + 2,", *FFT_1D
