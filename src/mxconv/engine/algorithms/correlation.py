@@ -6,6 +6,7 @@ backward_data  source y, destination x, rows = input channels, reduction over ou
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ class Roles:
         return math.prod(max((len(phase.taps) for phase in axis.phases), default=0) for axis in self.axes)
 
 
+@functools.lru_cache(maxsize=64)  # every algorithm asks, one after the other
 def roles_of(p: ConvProblem) -> Roles:
     """The correlation that a problem is."""
     own_in, own_out = p.in_channels // p.groups, p.out_channels // p.groups
