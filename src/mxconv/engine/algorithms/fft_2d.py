@@ -196,7 +196,7 @@ class Fft2d:
     is_plain = False
 
     def error(self, problem: ConvProblem) -> float:
-        return 5e-6
+        return 4e-6
 
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
