@@ -29,14 +29,21 @@ LAYOUT = Layout((*PLANE_ARGS, *ARGS))
 
 CHAIN = 256
 """Products in one chain of additions, which is all of them."""
-PIXELS = 8
-"""Pixels of a tile: additions that need not wait for each other, and share a weight."""
+PIXELS, MANY_PIXELS = 8, 14
+"""Pixels of a tile, which share a weight and whose additions need not wait for each other: with few registers, and
+with many where a row has that many."""
 MOST_TAPS, MOST_STEP = 9, 2
 """Column taps whose weights stay in registers, and their stride."""
 TASKS = 6
 """Tasks that each thread should find."""
 BLOCK_VECTORS = 16
 """Most vectors of channels that a task takes together."""
+
+
+def choose_pixels(columns: int, target: Target) -> int:
+    """The tile that computes the fewest pixels in vain; the larger of equals."""
+    sizes = (MANY_PIXELS, PIXELS) if target.registers >= 32 else (PIXELS,)
+    return min(sizes, key=lambda n: -(-columns // n) * n)
 
 
 @functools.cache
@@ -125,7 +132,7 @@ class DepthwiseLanes(Plain):
         by_lane, step = plane.taps[-1], roles.axes[-1].src_step
         is_dense = by_lane.dilation == 1 and step <= MOST_STEP and by_lane.taps <= MOST_TAPS
         kept = by_lane.taps if is_dense else 0
-        spec = Spec(p.dtype, PIXELS, kept, step if kept else 1, compiled_words(p))
+        spec = Spec(p.dtype, choose_pixels(columns, target), kept, step if kept else 1, compiled_words(p))
         module = _kernels(spec, target)
         order = [own.tolist() for own in taps]
         key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, order)
