@@ -81,8 +81,8 @@ copying it."""
 
 WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (10, 2), (8, 2))
 TILES = ((6, 2), (5, 2), (4, 3), (3, 3))
-"""Pixels and vectors of channels of the tiles that are considered, for 32 registers and for 16. Each pixel has an address
-of its own: those of 12 pixels do not stay in the general registers, and take twice the time of 10."""
+"""Pixels and vectors of channels of the tiles that are considered, for 32 registers and for 16. Each pixel has an
+address of its own: those of 12 pixels do not stay in the general registers, and take twice the time of 10."""
 
 
 def choose_tile(target: Target, lanes: int, rows: int, pixels: int) -> Tile:
