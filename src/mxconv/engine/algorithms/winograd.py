@@ -40,8 +40,9 @@ ROUNDING = 1.35e-6
 """Largest error of N(0, 1) data, relative to the result's standard deviation, for sums of 64 products in one chain and
 tiles that amplify nothing (measured, sums of 12 to 1024 products, all tiles, a hundred thousand results each)."""
 
-STRIDED, GROUPED = 1.2, 1.2
-"""Estimate: what strides and groups cost beyond what cuts are chosen by (measured)."""
+STAGING, STAGING_APART, GROUPED = 8.0, 45.0, 1.2
+"""Estimate: cycles to stage a vector beyond what cuts are chosen by, likewise where pixels lie apart, and slowness of
+groups (measured)."""
 PACKING = (7.0, 23.0)
 """Time to transform and pack the weight, as costs.packing_seconds takes it."""
 
@@ -106,7 +107,12 @@ class Winograd:
         assert not isinstance(form, str)
         cut = choose_cut(form, target, problem.batch, problem.groups, threads, 0)
         cycle = 4 * form.lanes / machine.flops
-        seconds = machine.dispatch + cut.cost * cycle
+        (m_row, r_row), (m_lane, r_lane) = form.row_size, form.lane_size
+        staged = (cut.rows * m_row + r_row - 1) * (cut.columns * m_lane + r_lane - 1) * form.lane_residues * cut.samples
+        planes = cut.depth_block * (1 if form.ring else form.outer_taps)
+        staging = cut.tasks * planes * form.blocks * staged * (STAGING_APART if form.strided else STAGING) / threads
+        slowness = GROUPED if problem.groups > 1 else 1.0
+        seconds = machine.dispatch + (slowness * cut.cost + staging) * cycle
         moved = sum(math.prod(problem.shape_of(name)) for name in "xy") * problem.storage.numpy.itemsize
         if moved > machine.l3 / 2:
             seconds += moved / machine.memory_bytes
