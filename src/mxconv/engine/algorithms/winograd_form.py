@@ -32,7 +32,7 @@ KEPT_BYTES = 20 << 20
 """A weight of that size, transformed, is read from the L3 cache; larger ones from memory as well."""
 STREAM = (90, 13)
 """Bytes of the weight a cycle that come from the L3 cache, and from memory, on top of what multiplying takes."""
-AGAIN = 15
+AGAIN = 25
 """The same of tiles that do not fit in the L2 cache, and are read again for each chunk of panels."""
 MOST_POINTS = {1: 9, 2: 49}
 """Products of a tile, at most, with one and with two transformed axes."""

@@ -69,7 +69,7 @@ class Spec:
     def name(self) -> str:
         axes = "_".join(f"{m}x{r}" for m, r in (self.row, self.lane))
         words = ("strided" * self.strided, f"_{self.tile.mr}x{self.tile.nv}", *(f"_{word}" for word in self.epilogue))
-        return f"winograd_{self.dtype}_{axes}" + "".join(words)
+        return f"winograd_{max(self.row[0], self.lane[0])}_{self.dtype}_{axes}" + "".join(words)
 
 
 def class_row(r: int) -> int:
