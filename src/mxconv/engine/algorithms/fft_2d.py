@@ -116,6 +116,7 @@ def tilings(axis: geometry.AxisPlan, extent: int) -> Iterator[Tiling]:
             yield Tiling(size, results, -(-axis.positions // results), False)
 
 
+@functools.cache
 def line_cycles(n: int) -> float:
     """Cycles to transform a line of n complex vectors there and back."""
     return 2 * n * sum(PASS_CYCLES[radix] for radix in split(n))
@@ -146,13 +147,18 @@ def packing_cycles(tiles: Tiles, roles: Roles, lanes: int) -> float:
 
 def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Tiles:
     """The tiles that are estimated to take the least time; not by threads or batch, since results depend on them."""
-    limit = config.get("block_pixels")
+    return _choose_tiles(roles, lanes, itemsize, TILE_BYTES >> thrift, config.get("block_pixels"))
+
+
+@functools.lru_cache(maxsize=64)
+def _choose_tiles(roles: Roles, lanes: int, itemsize: int, most_bytes: int, limit: int | None) -> Tiles:
+    """The same within so many bytes and results of a tile: an estimate asks, and then the plan."""
     both = [list(tilings(axis, extent)) for axis, extent in zip(roles.axes[-2:], roles.src_spatial[-2:], strict=True)]
     found = [Tiles(*pair) for pair in itertools.product(*both)]
     small = [
         t
         for t in found
-        if t.rows.size * t.columns.size * lanes * itemsize <= TILE_BYTES >> thrift
+        if t.rows.size * t.columns.size * lanes * itemsize <= most_bytes
         and (limit is None or t.rows.results * t.columns.results <= limit)
     ]
     if not small:
