@@ -61,7 +61,7 @@ NEAR, FAR = (1, 2, 3, 4), 12
 long; what it takes at other distances."""
 LANE_CYCLES = 190.0
 """Cycles to find the tile of one lane."""
-BUSY = 1.05
+BUSY = 1.1
 """Time of all that, relative to what these cycles would take."""
 CALL = 6e-6
 """Seconds to begin a call."""
