@@ -312,7 +312,7 @@ def _choose_cut(
     channels = form.blocks * lanes * form.outer_taps
     weight = form.points * form.lane_phases * channels * roles.rows * form.size
     new_planes = 1 if form.ring else form.outer_taps
-    depth_blocks = {1} if depths == 1 else {1, 2, 4} if limit is None else {depths}
+    depth_blocks = {1, 2, 4} if limit is None else {2}
     choices: list[tuple[int, int, int]] = [
         (rows, columns, 1)
         for rows in _halved(form.row_tiles, limits[0])
@@ -343,7 +343,11 @@ def _choose_cut(
         blocks = -(-form.row_tiles // rows) * form.row_residues * -(-form.lane_tiles // columns) * -(-batch // samples)
         most_ranges = min(panels, -(-roles.rows // channel_limit)) if channel_limit else panels
         for ranges, depth_blocks_ in itertools.product({1, 2, 3, 4, 8, 16, most_ranges}, depth_blocks):
-            if ranges > panels or depth_blocks_ > depths or (channel_limit and ranges < most_ranges):
+            if (
+                ranges > panels
+                or min(depth_blocks) < depth_blocks_ > depths
+                or (channel_limit and ranges < most_ranges)
+            ):
                 continue
             share = -(-panels // ranges) / panels
             depth = -(-depths // depth_blocks_)
