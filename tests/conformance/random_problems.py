@@ -119,7 +119,7 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
         knobs["block_channels"] = rng.randint(1, max(1, rows // 2))
         products = channels * math.prod(p.kernel)
         knobs["block_reduction"] = (
-            10_000 if rng.random() < (0.8 if p.rank == 1 else 0.4) else rng.randint(1, max(1, products // 2))
+            10_000 if rng.random() < (0.7 if p.rank == 1 else 0.1) else rng.randint(1, max(1, products // 2))
         )
     return knobs
 

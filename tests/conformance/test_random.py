@@ -22,7 +22,9 @@ from .parent import Outcome, run_child
 BATCH = 1000
 BATCHES = 4
 SLOW_BATCHES = 16
-LEAST = 30
+LEAST = 20
+GENERAL = ("channel_lanes", "direct", "implicit_gemm", "direct_weight")
+"""The algorithms that these problems are drawn for; the others have problems of their own."""
 REGRESSIONS = Path(__file__).parent.parent / "problems" / "regressions.txt"
 
 
@@ -42,15 +44,14 @@ def test_random_problems(batch, environment):
     wanted += [("api", api) for api in ("engine", "nd", "nd_last", "nd_kept")]
     wanted += [("lanes", distance) for distance in ("1", "2", "other")]
     wanted += [("window", extent) for extent in ("1x1", "larger")]
-    # The others have problems of their own, and so has scratch_free.
-    wanted += [("algorithm", a.name) for a in ALGORITHMS if a.is_plain and a.name != "scratch_free"]
+    wanted += [("algorithm", name) for name in GENERAL]
     wanted += [("epilogue", word) for word in EPILOGUES]
-    wanted += [key for key in counts if key[0] == "kernel"]
+    wanted += [key for key in counts if key[0] == "kernel" and key[1].split()[0] in GENERAL]
     too_few = {key: counts[key] for key in wanted if counts[key] < LEAST}
     assert not too_few, f"fewer than {LEAST} problems each: {too_few} of {dict(counts)}"
     few = {(a, word): counts["epilogue", f"{a} {word}"] for a in ("direct", "implicit_gemm") for word in EPILOGUES}
     assert min(few.values()) >= 5, few
-    assert outcome.share_of_blocked() >= 0.5
+    assert outcome.share_of_blocked() >= 0.35
 
 
 @pytest.mark.slow
@@ -81,3 +82,9 @@ def test_random_problems_at_once(environment):
 def test_regressions(environment):
     outcome = run_child(["--file", str(REGRESSIONS)], timeout=120, environment=environment)
     assert not outcome.report, outcome.report
+
+
+def test_every_algorithm_has_problems():
+    own = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
+    for algorithm in ALGORITHMS:
+        assert algorithm.name in GENERAL or any(algorithm.name.startswith(name) for name in own), algorithm.name
