@@ -32,7 +32,7 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict
 from .correlation import SLOTS, common_values, compiled_words, make_tables, roles_of
-from .winograd_form import PRODUCT_BYTES, choose_cut, form_of
+from .winograd_form import MOST_BYTES, PRODUCT_BYTES, choose_cut, form_of
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -90,7 +90,11 @@ class Winograd:
         if not (roles.pixels and roles.rows and roles.channels):
             return Verdict(False, "no results or no sums, needs some")
         form = form_of(problem, self.m, lanes_of(problem, target))
-        return Verdict(False, form) if isinstance(form, str) else ACCEPTED
+        if isinstance(form, str):
+            return Verdict(False, form)
+        if form.least_bytes > MOST_BYTES:
+            return Verdict(False, f"the smallest block takes {form.least_bytes} bytes, pays up to {MOST_BYTES}")
+        return ACCEPTED
 
     def error(self, problem: ConvProblem) -> float:
         form = form_of(problem, self.m, 1)

@@ -146,6 +146,16 @@ class Form:
         return any(axis.src_step > 1 for axis in self.roles.axes[-2:])
 
     @property
+    def least_bytes(self) -> int:
+        """What the smallest block takes: a tile of each residue of the lane axis, staged and transformed."""
+        (m_row, r_row), (m_lane, r_lane) = self.row_size, self.lane_size
+        columns = (m_lane + r_lane - 2) * self.lane.delta + self.lane_residues + self.reach
+        staged = max(m_row + r_row - 1, m_row * self.lane_phases) * columns
+        return (staged + self.slots * self.lane_phases * self.points * self.blocks * self.lane_residues) * (
+            self.lanes * self.size
+        )
+
+    @property
     def span(self) -> int:
         """Elements over which the taps of one channel on the last two axes lie in the weight; 0: not upwards."""
         total = 1
@@ -275,9 +285,10 @@ def _halved(most: int, limit: int | None) -> list[int]:
     return sorted({-(-most // n) for n in range(1, 9)} | set(halves(most))) if limit is None else [min(most, limit)]
 
 
-def _transform_cycles(form: Form, name: str) -> float:
+@functools.cache
+def _transform_cycles(row: tuple[int, int], lane: tuple[int, int], name: str) -> float:
     """Cycles that transforming a tile of one vector of channels takes, forward (`data`) or back (`output`)."""
-    matrices = [getattr(winograd(*size), name) for size in (form.row_size, form.lane_size)]
+    matrices = [getattr(winograd(*size), name) for size in (row, lane)]
     (rows, n_rows), (lanes, n_lanes) = ((len(a), len(a[0])) for a in matrices)
     terms = [sum(bool(x) for row in a for x in row) for a in matrices]
     work = terms[0] * n_lanes * (n_rows > 1) + terms[1] * rows * (n_lanes > 1)
@@ -307,12 +318,12 @@ def _choose_cut(
     depths = roles.axes[-3].positions if len(roles.axes) > 2 else 1
     lines = math.prod(axis.positions for axis in roles.axes[:-3])
     phases = roles.phases // form.lane_phases
-    forward, back = _transform_cycles(form, "data"), _transform_cycles(form, "output")
+    forward, back = (_transform_cycles(form.row_size, form.lane_size, name) for name in ("data", "output"))
     vectors = -(-roles.rows // lanes)
     channels = form.blocks * lanes * form.outer_taps
     weight = form.points * form.lane_phases * channels * roles.rows * form.size
     new_planes = 1 if form.ring else form.outer_taps
-    depth_blocks = {1, 2, 4} if limit is None else {2}
+    depth_blocks = {1} if depths == 1 else {1, 2, 4} if limit is None else {2}
     choices: list[tuple[int, int, int]] = [
         (rows, columns, 1)
         for rows in _halved(form.row_tiles, limits[0])
