@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
+import sys
 import threading
 from pathlib import Path
 
@@ -24,6 +26,11 @@ _loaded: dict[bytes, CompiledModule] = {}
 # llvmlite lets one thread at a time into LLVM by a lock of its own; it has no public name.
 hold_across_forks(getattr(llvm.ffi.lib, "_lock", None) or contextlib.nullcontext())
 hold_across_forks(_lock)
+
+
+if sys.platform == "win32":
+    # Functions whose frame is larger than a page touch it page by page, through this function of the system.
+    llvm.add_symbol("__chkstk", ctypes.cast(ctypes.windll.ntdll.__chkstk, ctypes.c_void_p).value)
 
 
 class CompiledModule:

@@ -182,7 +182,8 @@ def test_kernels_compile_for_other_systems(bundles, monkeypatch, triple, dtype):
         if "apple" in triple:
             assert object_code[:4] == b"\xcf\xfa\xed\xfe"  # 64-bit Mach-O
         else:
-            assert undefined_symbols(object_code) <= ALLOWED, name
+            allowed = ALLOWED | ({"__chkstk"} if "windows" in triple else set())  # compiler.py registers it there
+            assert undefined_symbols(object_code) <= allowed, name
 
 
 # ---- compiling once
