@@ -59,6 +59,8 @@ class Race:
         self.tries: dict[str, int] = {}
         self.rates: dict[str, float] = dict(plan_store.rates_of(name))
         """The times that count, of the algorithms that have run often enough; they may yet become smaller."""
+        self.out: set[tuple[str, int | None]] = set()
+        """Algorithms whose plans do not compare: too large for the limit beside them, or with fewer threads."""
         self.spent = self.extra = 0.0
 
     def note(self, name: str, rate: float, counts: bool) -> bool:
@@ -146,6 +148,7 @@ class Contest:
             fitting = self._search.fit(self._rivals[name].algorithm)
             if fitting.refusal or fitting.thrift or fitting.plan.threads < plan.threads:
                 del self._rivals[name]
+                self.race.out.add((name, self._search.limit))  # the next call's contest must not ask again
                 return None
             self._plans[name] = fitting.plan
         return self._plans[name]
@@ -196,10 +199,12 @@ def enter(search: Search, ranked: Sequence[Consideration]) -> Contest | None:
     """The contest of a problem whose algorithms were ranked by estimate; None if there is nothing to find out."""
     if search.rules.tune == "off" or not ranked or ranked[0].estimate < SHORT:
         return None
-    rivals = rivals_of(ranked)
+    race = _race_of(search)
+    first, *others = rivals_of(ranked)
+    rivals = [first, *(one for one in others if (one.name, search.limit) not in race.out)]
     if len(rivals) == 1:
         return None
-    return Contest(_race_of(search), search, rivals)
+    return Contest(race, search, rivals)
 
 
 def _race_of(search: Search) -> Race:

@@ -181,7 +181,8 @@ def choose_cut(
     planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]
     best: tuple[float, Cut] | None = None
     # By vector and source channel: its products, and a share of storing each result channel's sums.
-    tap_work = roles.most_taps / 2 + (1 if by_row else 3) / max(1, roles.channels)
+    step = interleave_of(roles)
+    tap_work = step * (roles.most_taps / 2 + (1 if by_row else 3) / max(1, roles.channels))
     row_groups = -(-roles.rows // tile.mr)
     for plane, row in itertools.product(planes, halves(most[-2], limit)):
         sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
@@ -189,7 +190,7 @@ def choose_cut(
         is_large = cut.box.staged * size > staged_bytes or cut.vectors * lanes * pixel_sums > sums_bytes
         if is_large and any(n > 1 for n in sizes):
             continue
-        boxes = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases
+        boxes = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases // step
         runs, vectors = cut.runs, float(cut.vectors)
         if by_row:
             runs, vectors = runs * cut.block[-2], -(-cut.block[-1] // lanes)
