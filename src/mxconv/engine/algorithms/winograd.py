@@ -36,6 +36,8 @@ from .winograd_form import MOST_BYTES, PRODUCT_BYTES, choose_cut, form_of
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
+LEAST_SPREAD = 28.0
+"""What takes the place of the length of short sums, whose errors are dominated by the transforms' own."""
 ROUNDING = 1.35e-6
 """Largest error of N(0, 1) data, relative to the result's standard deviation, for sums of 64 products in one chain and
 tiles that amplify nothing (measured, sums of 12 to 1024 products, all tiles, a hundred thousand results each)."""
@@ -102,7 +104,7 @@ class Winograd:
         products = form.entries * form.outer_taps
         length = min(products, form.chain)
         gain = gain_of(*form.row_size) * gain_of(*form.lane_size)
-        return ROUNDING * gain * math.sqrt((length + products / length + 2) / 64)
+        return ROUNDING * gain * math.sqrt(max(LEAST_SPREAD, length + products / length + 2) / 64)
 
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
