@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from ...jit import compiler
 from ...jit.target import Target
 from ..machine import Machine
 from ..plan import Plan
@@ -20,6 +23,12 @@ class Verdict:
 
 
 ACCEPTED = Verdict(True)
+
+
+@functools.cache
+def kernels(emit: Callable[[Any, Target], str], spec: Any, target: Target) -> compiler.CompiledModule:
+    """The bundle that `emit` writes for a spec, which has a name, compiled for the target at first need."""
+    return compiler.compile_module(emit(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class Plain:

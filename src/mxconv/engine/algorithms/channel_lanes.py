@@ -6,13 +6,11 @@ size, stride or dilation. What it costs is transposing the results, so sums must
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from dataclasses import dataclass
 
 from ... import config
-from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.channel_lanes import ARGS, PIXEL, Spec, emit_channel_lanes
@@ -25,7 +23,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import (
     SLOTS,
     Box,
@@ -148,11 +146,6 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
     return best[1]
 
 
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_channel_lanes(spec, target), target, f"{spec.name}_{target.name}")
-
-
 class ChannelLanes(Plain):
     """Vectors of result channels times scalar pixels. See the module's docstring."""
 
@@ -273,7 +266,7 @@ class ChannelLanes(Plain):
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile, compiled_words(p)), target)
+        module = kernels(emit_channel_lanes, Spec(p.dtype, tile, compiled_words(p)), target)
         return Plan(
             problem=p,
             algorithm=self.name,

@@ -6,12 +6,10 @@ grid rows of a tile that its taps reach. The weight is read where it lies.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
 from ... import config, geometry
-from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.depthwise import ARGS, Spec, emit_depthwise
 from ...jit.kernels.planes import PLACE, PLANE_ARGS
@@ -22,7 +20,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import SLOTS, Roles, compiled_words, make_tables, roles_of, with_row_axis
 from .planes import MOST_STAGED_BYTES, Box, Plane, column_offsets, measure_box, plane_of, plane_values, refusal
 
@@ -115,11 +113,6 @@ def choose_cut(p: ConvProblem, roles: Roles, plane: Plane, target: Target, thrif
             break
         box = box_of(max(least, round_up(-(-box.rows // 2), shape.rows * plane.apart)))
     return Cut(plane, shape, costs[shape], skips, box)
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_depthwise(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class Depthwise(Plain):
@@ -223,7 +216,7 @@ class Depthwise(Plain):
             is_long=roles.all_taps > chain,
             epilogue=compiled_words(p),
         )
-        module = _kernels(spec, target)
+        module = kernels(emit_depthwise, spec, target)
         return Plan(
             problem=p,
             algorithm=self.name,

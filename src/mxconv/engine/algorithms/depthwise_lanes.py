@@ -10,7 +10,6 @@ import math
 import numpy as np
 
 from ... import config
-from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.depthwise_lanes import ARGS, LINE, Spec, emit_depthwise_lanes
 from ...jit.kernels.planes import PLANE_ARGS
@@ -21,7 +20,7 @@ from ..plan import PANELS, Packing, Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import SLOTS, compiled_words, make_tables, roles_of, with_row_axis
 from .planes import Box, plane_of, plane_values, refusal
 
@@ -44,11 +43,6 @@ def choose_pixels(columns: int, target: Target) -> int:
     """The tile that computes the fewest pixels in vain; the larger of equals."""
     sizes = (MANY_PIXELS, PIXELS) if target.registers >= 32 else (PIXELS,)
     return min(sizes, key=lambda n: -(-columns // n) * n)
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_depthwise_lanes(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class DepthwiseLanes(Plain):
@@ -133,7 +127,7 @@ class DepthwiseLanes(Plain):
         is_dense = by_lane.dilation == 1 and step <= MOST_STEP and by_lane.taps <= MOST_TAPS
         kept = by_lane.taps if is_dense else 0
         spec = Spec(p.dtype, choose_pixels(columns, target), kept, step if kept else 1, compiled_words(p))
-        module = _kernels(spec, target)
+        module = kernels(emit_depthwise_lanes, spec, target)
         order = [own.tolist() for own in taps]
         key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, order)
         packing = Step("pack_weight", job_at(module.address("pack_weight")), vectors)

@@ -5,14 +5,12 @@ Sums of taps stay in registers while a pass goes through the pixels of a padded 
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ... import config
-from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.depthwise_weight import ARGS, Spec, emit_depthwise_weight
 from ...jit.kernels.planes import PLANE_ARGS
@@ -23,7 +21,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import Roles, make_tables, roles_of, with_row_axis
 from .planes import MOST_STAGED_BYTES, Box, Plane, column_offsets, measure_box, plane_of, plane_values, refusal
 
@@ -56,11 +54,6 @@ def choose_pass(target: Target, grid_rows: int, row_taps: int, lane_taps: int) -
     columns = -(-lane_taps // -(-lane_taps // max(1, sums // taps)))
     rows = next((n for n in (most_rows, 4, 2) if n <= grid_rows), 1)
     return Pass(rows, taps, row_taps % taps, columns, lane_taps % columns)
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_depthwise_weight(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class DepthwiseWeight(Plain):
@@ -166,7 +159,7 @@ class DepthwiseWeight(Plain):
             columns_rest=passes.columns_rest,
             row_step=plane.step,
         )
-        module = _kernels(spec, target)
+        module = kernels(emit_depthwise_weight, spec, target)
         pixels = values["row_blocks"] * values["column_blocks"]
         return Plan(
             problem=p,

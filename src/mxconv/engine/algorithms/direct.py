@@ -6,13 +6,11 @@ grouped and depthwise convolutions, thin layers, and large kernels.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
 
 from ... import config
-from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import COMMON_ARGS
@@ -25,7 +23,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import (
     SLOTS,
     Box,
@@ -213,11 +211,6 @@ def _least_staged(roles: Roles, lanes: int) -> int:
     return measure_box(roles, block, splits, lanes, joined_axes(roles)).staged * max(1, roles.channels)
 
 
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_direct(spec, target), target, f"{spec.name}_{target.name}")
-
-
 class Direct(Plain):
     """Staged copy and offsets. See the module's docstring."""
 
@@ -340,7 +333,7 @@ class Direct(Plain):
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
         spec = Spec(p.dtype, tile, row_tile and row_tile[1], step, compiled_words(p), by_row)
-        module = _kernels(spec, target)
+        module = kernels(emit_direct, spec, target)
         return Plan(
             problem=p,
             algorithm=self.name,

@@ -6,12 +6,10 @@ depend on how many threads share the slices.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import replace
 
 from ... import config, geometry
-from ...jit import compiler
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import COMMON_ARGS
@@ -24,7 +22,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import Roles, common_values, make_tables, measure_box, roles_of, staged_state, with_row_axis
 from .costs import traffic_seconds, vector_seconds
 
@@ -87,11 +85,6 @@ def _fewer_rows(roles: Roles) -> Roles:
         src_strides=roles.dst_strides,
         dst_strides=roles.src_strides,
     )
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_direct_weight(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class DirectWeight(Plain):
@@ -198,7 +191,7 @@ class DirectWeight(Plain):
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile), target)
+        module = kernels(emit_direct_weight, Spec(p.dtype, tile), target)
         return Plan(
             problem=p,
             algorithm=self.name,

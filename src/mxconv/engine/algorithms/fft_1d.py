@@ -10,13 +10,11 @@ result channel. Error: see Fft1d.error; it is relative to the largest values of 
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
 
 from ... import config
-from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.fft_1d import Spec, emit_fft_1d
@@ -29,7 +27,7 @@ from ..plan import PANELS, Packing, Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Verdict, kernels
 from .correlation import SLOTS, compiled_words
 from .costs import traffic_seconds, vector_seconds
 from .overlap_save import LONGEST, abreast_of, choose_work, cost, cut_pieces, lay_panels, long_axes, transform_cost
@@ -48,11 +46,6 @@ CHAIN = 256
 """Products in one chain of additions."""
 TASK = 4096
 """Complex values that a task transforms at least."""
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_fft_1d(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class Fft1d:
@@ -124,7 +117,7 @@ class Fft1d:
         vectors, pair = w.half // lanes, 2 * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         abreast = abreast_of(p, w)
-        module = _kernels(Spec(p.dtype, w.tile, abreast, compiled_words(p)), target)
+        module = kernels(emit_fft_1d, Spec(p.dtype, w.tile, abreast, compiled_words(p)), target)
 
         tables = np.array([n for row in (*line.sets, *line.outer) for n in row], np.int64)
         mr = 1 if w.tile is None else w.tile.mr

@@ -38,7 +38,7 @@ from ..plan import PANELS, Packing, Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Verdict, kernels
 from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of
 from .costs import traffic_seconds, vector_seconds
 
@@ -184,11 +184,6 @@ def vectors_by_tile(roles: Roles, p: ConvProblem, lanes: int, positions: int) ->
 
 
 @functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_fft_2d(spec, target), target, f"{spec.name}_{target.name}")
-
-
-@functools.cache
 def _lines(lines: Lines, target: Target) -> tuple[compiler.CompiledModule, npt.NDArray[np.floating]]:
     """The transforms of one length and the table that they read."""
     name = f"{lines.name}_{target.name}"
@@ -300,7 +295,7 @@ class Fft2d:
         ledger.book(PANELS, panels)
 
         src_step, dst_step = (step if step in NEAR else 1 for step in column_steps(p, roles))
-        module = _kernels(Spec(p.dtype, src_step, dst_step, compiled_words(p)), target)
+        module = kernels(emit_fft_2d, Spec(p.dtype, src_step, dst_step, compiled_words(p)), target)
         rows, row_table = _lines(Lines(numbers.computed, width, "rows"), target)
         kind = "shared" if by_tile else "columns"
         columns, column_table = _lines(Lines(numbers.computed, height, kind), target)

@@ -6,10 +6,7 @@ ever in memory. Where the source already lies as a panel (1x1, stride 1) it is m
 
 from __future__ import annotations
 
-import functools
-
 from ... import config
-from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
 from ...jit.kernels.gemm import Tile, choose_tile
@@ -21,7 +18,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, merged, roles_of
 from .costs import ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
 
@@ -97,11 +94,6 @@ def _in_place_offset(roles: Roles) -> int | None:
         offset += first * stride
         run *= count
     return offset
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_implicit_gemm(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class ImplicitGemm(Plain):
@@ -195,7 +187,7 @@ class ImplicitGemm(Plain):
             "in_place_offset": in_place or 0,
             **{name: scratch.entries[name][0] for name in ARGS if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, tile, compiled_words(p)), target)
+        module = kernels(emit_implicit_gemm, Spec(p.dtype, tile, compiled_words(p)), target)
         return Plan(
             problem=p,
             algorithm=self.name,

@@ -6,12 +6,10 @@ far apart; what it keeps is a few kilobytes of each worker's stack.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import replace
 
 from ... import config, geometry
-from ...jit import compiler
 from ...jit.kernels import scratch_free as kernel
 from ...jit.kernels import scratch_free_weight as weight_kernel
 from ...jit.kernels.blocks import Layout
@@ -25,7 +23,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
-from .base import ACCEPTED, Plain, Verdict
+from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *kernel.ARGS))
@@ -144,17 +142,6 @@ def with_lane_axis(roles: Roles, lane: int) -> Roles:
     )
 
 
-@functools.cache
-def _kernels(spec: kernel.Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(kernel.emit_scratch_free(spec, target), target, f"{spec.name}_{target.name}")
-
-
-@functools.cache
-def _weight_kernels(spec: weight_kernel.Spec, target: Target) -> compiler.CompiledModule:
-    text = weight_kernel.emit_scratch_free_weight(spec, target)
-    return compiler.compile_module(text, target, f"{spec.name}_{target.name}")
-
-
 class ScratchFree(Plain):
     """Everything in place. See the module's docstring."""
 
@@ -234,7 +221,9 @@ class ScratchFree(Plain):
             "dst_lane": roles.axes[-1].dst_step * roles.dst_strides[-1],
             "tables": address_of(tables),
         }
-        module = _kernels(kernel.Spec(p.dtype, tile, near, own_sources, compiled_words(p)), target)
+        module = kernels(
+            kernel.emit_scratch_free, kernel.Spec(p.dtype, tile, near, own_sources, compiled_words(p)), target
+        )
         return Plan(
             problem=p,
             algorithm=self.name,
@@ -275,7 +264,9 @@ class ScratchFree(Plain):
             "dst_lane": dst_lane,
             "tables": address_of(tables),
         }
-        module = _weight_kernels(weight_kernel.Spec(p.dtype, tile, near, channel_lanes), target)
+        module = kernels(
+            weight_kernel.emit_scratch_free_weight, weight_kernel.Spec(p.dtype, tile, near, channel_lanes), target
+        )
         return Plan(
             problem=p,
             algorithm=self.name,

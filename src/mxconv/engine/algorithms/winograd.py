@@ -13,7 +13,6 @@ import math
 import numpy as np
 
 from ... import config
-from ...jit import compiler
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
 from ...jit.kernels.pointwise import BOX
@@ -30,7 +29,7 @@ from ..plan import PANELS, Packing, Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Verdict, kernels
 from .correlation import SLOTS, common_values, compiled_words, make_tables, roles_of
 from .winograd_form import MOST_BYTES, PRODUCT_BYTES, choose_cut, form_of
 
@@ -64,11 +63,6 @@ def gain_of(m: int, r: int) -> float:
 def lanes_of(problem: ConvProblem, target: Target) -> int:
     """Computed numbers in one vector."""
     return target.lanes(Numbers.of(problem.dtype).computed.itemsize)
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_winograd(spec, target), target, f"{spec.name}_{target.name}")
 
 
 class Winograd:
@@ -255,7 +249,9 @@ class Winograd:
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        module = _kernels(Spec(p.dtype, form.row_size, form.lane_size, tile, form.strided, compiled_words(p)), target)
+        module = kernels(
+            emit_winograd, Spec(p.dtype, form.row_size, form.lane_size, tile, form.strided, compiled_words(p)), target
+        )
         key = (
             self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, nr, form.row_size,
             form.lane_size, form.row.phases, form.lane.phases,

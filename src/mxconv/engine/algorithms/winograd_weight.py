@@ -6,7 +6,6 @@ plain.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,7 +13,6 @@ from typing import Literal
 import numpy as np
 
 from ... import config
-from ...jit import compiler
 from ...jit.kernels.gemm import Tile
 from ...jit.kernels.winograd_weight import emit_winograd_weight
 from ...jit.kernels.winograd_weight_tiles import ARGS, STATE, Spec
@@ -26,7 +24,7 @@ from ..plan import Plan, Step
 from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
-from .base import ACCEPTED, Verdict
+from .base import ACCEPTED, Verdict, kernels
 from .costs import traffic_seconds, vector_seconds
 from .winograd import gain_of
 
@@ -58,11 +56,6 @@ ROUNDING = 1.15e-6
 sums of 100 to 10,000 products, all tiles)."""
 MOST_PANEL_BYTES = 64 << 20
 """What the panels of the smallest chunk may take: far dilations are left to the plain algorithms."""
-
-
-@functools.cache
-def _kernels(spec: Spec, target: Target) -> compiler.CompiledModule:
-    return compiler.compile_module(emit_winograd_weight(spec, target), target, f"{spec.name}_{target.name}")
 
 
 def _evenly(count: int, most: int) -> int:
@@ -453,7 +446,7 @@ class WinogradWeight:
                 f"groups_{name}": groups,
                 f"blocks_{name}": -(-groups // chunk),
             }
-        module = _kernels(spec, target)
+        module = kernels(emit_winograd_weight, spec, target)
         return Plan(
             problem=p,
             algorithm=self.name,
