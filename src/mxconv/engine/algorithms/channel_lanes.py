@@ -125,10 +125,12 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
     panels = -(-roles.rows // (tile.nv * lanes))
     most_panels = max(1, (config.get("block_channels") or roles.rows) // (tile.nv * lanes)) if thrift == 0 else 1
     lane = min(roles.grid[-1], max(1, limit >> thrift))
+    # A row is cut only where there is no other for the next thread.
+    lane_sizes = halves(lane) if math.prod(roles.grid[:-1]) == 1 else [lane]
     in_place = is_in_place(roles, numbers)
     best: tuple[float, Cut] | None = None
-    for sizes in itertools.product(*map(halves, roles.grid[-3:-1])):
-        block = (*(1,) * (len(roles.axes) - 1 - len(sizes)), *sizes, lane)
+    for sizes in itertools.product(*map(halves, roles.grid[-3:-1]), lane_sizes):
+        block = (*(1,) * (len(roles.axes) - len(sizes)), *sizes)
         pixels = math.prod(block)
         box = Box(0, 0, 0) if in_place else measure_box(roles, block, [1] * len(roles.axes), lanes)
         if (pixels > limit or box.staged * size > STAGED_BYTES >> thrift) and math.prod(sizes) > 1:
@@ -206,7 +208,9 @@ class ChannelLanes(Plain):
         vectors, pixels = -(-roles.rows // (tile.nv * lanes)) * tile.nv, math.prod(cut.block)
         products = roles.channels * roles.all_taps / roles.phases
         work = boxes * (BUSY * -(-pixels // tile.mr) * tile.mr * vectors * products + STORING * pixels * vectors)
-        seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
+        tasks = boxes * -(-roles.rows // (tile.nv * lanes * cut.block_panels))
+        share = -(-tasks // threads) / tasks  # of the thread that is done last
+        seconds = vector_seconds(work, lanes, machine) * share + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
         if packs_weight:
             is_aliased = roles.w_row * numbers.dtype.itemsize % ALIAS_BYTES == 0
