@@ -6,7 +6,8 @@ admitted by the call's policy, so that any result is as good, if not the same bi
 in the first call of a class. What was found is remembered (plan_store.py); what others found (tuned.json) says who goes
 first until then.
 
-A class is not worth it where all is over in a moment, or where only one algorithm can be the fastest.
+A class is not worth it where all is over in a moment (but for `fastest`), or where only one algorithm can be the
+fastest.
 """
 
 from __future__ import annotations
@@ -197,7 +198,8 @@ def rivals_of(ranked: Sequence[Consideration]) -> list[Consideration]:
 
 def enter(search: Search, ranked: Sequence[Consideration]) -> Contest | None:
     """The contest of a problem whose algorithms were ranked by estimate; None if there is nothing to find out."""
-    if search.rules.tune == "off" or not ranked or ranked[0].estimate < SHORT:
+    tune = search.rules.tune
+    if tune == "off" or not ranked or (ranked[0].estimate < SHORT and tune != "fastest"):
         return None
     race = _race_of(search)
     first, *others = rivals_of(ranked)

@@ -330,8 +330,10 @@ def test_what_was_measured_decides_from_then_on_but_not_for_reproducible_calls()
             assert planner.make_plan(P).algorithm != "scratch_free"
 
 
-def test_short_calls_are_left_alone():
-    assert planner.make_plan(ConvProblem.parse("forward float32 c3->4 i20 k3")).contest is None
+def test_short_calls_are_left_alone_unless_the_fastest_is_asked_for():
+    short = ConvProblem.parse("forward float32 c32->32 i8x8 k3x3 p1x1")
+    assert planner.make_plan(short).contest is None
+    assert planner.make_plan(short, policy=Policy(tune="fastest")).contest is not None
 
 
 def test_tune_measures_what_is_missing_and_remembers_it():
