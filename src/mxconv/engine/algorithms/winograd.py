@@ -44,9 +44,6 @@ tiles that amplify nothing (measured, sums of 12 to 1024 products, all tiles, a 
 STAGING, STAGING_APART, GROUPED = 8.0, 45.0, 1.2
 """Estimate: cycles to stage a vector beyond what cuts are chosen by, likewise where pixels lie apart, and slowness of
 groups (measured)."""
-PACKING = (7.0, 23.0)
-"""Time to transform and pack the weight, as costs.packing_seconds takes it."""
-
 PACKING = (3.3, 16.0)
 """Cycles in which a vector of weights is transformed, by point and by tap."""
 
