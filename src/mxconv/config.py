@@ -10,7 +10,7 @@ A knob's value is looked up in this order: an `override` block around the call, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -102,7 +102,7 @@ KNOBS: dict[str, Knob] = {
 
 # A call asks for several knobs, of which the environment has none as a rule; os.environ takes a microsecond to say so,
 # the dictionary that it stands upon a twentieth of that.
-_environment: Container[Any] = getattr(os.environ, "_data", os.environ)
+_environment: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
 _environment_key = cache(getattr(os.environ, "encodekey", str))
 
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("mxconv_overrides", default=None)
@@ -145,6 +145,20 @@ def get_all(names: tuple[str, ...]) -> list[Any]:
         overrides[name] if name in overrides else get(name) if key in _environment else default
         for name, key, default in _sources(names)
     ]
+
+
+def watch(names: tuple[str, ...]) -> Callable[[], tuple[Any, ...]]:
+    """A function that returns what the values of some knobs follow from now, which takes less than reading them: as
+    long as it is the same, so are they."""
+    keys = tuple(_environment_key(KNOBS[name].environment) for name in names)
+    look, has_none = _environment.get, _environment.keys().isdisjoint
+
+    def state() -> tuple[Any, ...]:
+        overrides = _overrides.get()
+        texts = () if has_none(keys) else tuple(map(look, keys))
+        return texts if overrides is None else (texts, *overrides.items())
+
+    return state
 
 
 @cache

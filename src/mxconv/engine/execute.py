@@ -14,9 +14,9 @@ import numpy.typing as npt
 from .. import config
 from ..dtypes import DTYPES, lookup
 from ..errors import DTypeError, ShapeError
-from . import pack_cache, planner
+from . import planner
+from .calls import KnownCall, run_at
 from .pack_cache import WeightIdentity
-from .plan import Plan
 from .policy import USUAL, Policy
 from .problem import EPILOGUES, ROLES, ConvProblem, Direction, Ints
 from .workspace import address_of
@@ -73,6 +73,19 @@ def convolve(
     Raises: WorkspaceError, if no algorithm fits in the workspace; ShapeError or DTypeError, for an epilogue that does
     not fit.
     """
+    reads = (first, second) if bias is None else (first, second, bias)
+    axes = tuple(stride), tuple(dilation), tuple(pad_lo), tuple(pad_hi)
+    key: tuple[Any, ...] | None = None
+    if not epilogue:
+        own = None if bias is None else (bias.shape, bias.strides, bias.dtype)
+        key = (
+            direction, first.shape, first.strides, first.dtype, second.shape, second.strides, second.dtype,
+            out.shape, out.strides, out.dtype, own, axes, groups, policy, planner.circumstances(weight),
+        )  # fmt: skip
+        known = planner.recall_call(key)
+        if known is not None and known.run(reads, out, weight, workspace):
+            planner.record(known.plan)
+            return
     first, second = _readable(first), _readable(second)
     if groups == 1 and not epilogue:
         x, w, y = _PICK[direction]((first, second, out))
@@ -110,7 +123,7 @@ def convolve(
     ):
         result = np.empty(out.shape, out.dtype.newbyteorder("="))
     roles = ROLES[direction]
-    arrays = {roles[0]: first, roles[1]: second}
+    arrays = {roles[0]: first, roles[1]: second}  # in the order of a plan's names
     for word, array in operands.items():
         if array is not None:
             arrays[EPILOGUES[word]] = array
@@ -124,31 +137,28 @@ def convolve(
         direction,
         first.dtype,
         ((first.shape, first.strides), (second.shape, second.strides), (result.shape, result.strides)),
-        (tuple(stride), tuple(dilation), tuple(pad_lo), tuple(pad_hi)),
+        axes,
         groups,
         tuple(operands),
     )
     plan = planner.make_plan(problem, workspace, weight, policy)
     if out.size:
+        addresses = [*map(address_of, arrays.values())]
         if plan.contest is None:
-            _run(plan, arrays, weight)
+            run_at(plan, addresses, weight)
+            if (
+                key is not None
+                and result is out
+                and all(a is b for a, b in zip(reads, arrays.values(), strict=False))
+                and (workspace is None or planner.make_plan(problem, None, weight, policy) is plan)
+            ):
+                planner.remember_call(key, KnownCall.of(plan, reads, out))
         else:
             may_repeat = residual is None or not np.may_share_memory(residual, result)
-            plan = plan.contest.run(plan, lambda one: _run(one, arrays, weight), may_repeat)
+            plan = plan.contest.run(plan, lambda one: run_at(one, addresses, weight), may_repeat)
         if result is not out:
             np.copyto(out, result)
     planner.record(plan)
-
-
-def _run(plan: Plan, arrays: dict[str, Array], weight: WeightIdentity | None) -> bool:
-    """Run a plan, the weight's panels kept; returns whether it took what a later call will take."""
-    if weight is None or plan.packing is None:
-        plan.run(arrays)
-        return True
-    panels = pack_cache.find(weight, plan.packing.key, plan.packing.size)
-    was_packed = panels is not None and panels.is_packed
-    plan.run(arrays, panels)
-    return was_packed
 
 
 @functools.lru_cache(maxsize=2048)

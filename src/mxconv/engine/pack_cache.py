@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,7 @@ class Storage(Protocol):
     """Whether others may have written, or may yet write, without raising the version."""
 
 
-@dataclass(frozen=True, slots=True)
-class WeightIdentity:
+class WeightIdentity(NamedTuple):
     """Which memory a weight is, and in which state. To be taken before the memory is read."""
 
     storage: Storage
@@ -111,15 +110,26 @@ class PackCache:
         limit = _limit()
         if not limit or size > limit:
             return None
-        storage, version = identity.storage, identity.version
-        key = (version, identity.address, packing_key)
+        storage, version, address = identity
+        key = (version, address, packing_key)
+        found = self._packs.get(key)
+        if (
+            found is not None
+            and found[0].ref() is storage
+            and storage.version == version
+            and not storage.tainted
+            and not self.changes
+            and 2 * self._size <= limit  # else one may be dropped soon, the least recently used
+        ):
+            self._hits += 1
+            return found[1]
         with self._lock:
             found = self._packs.get(key)
             if found is not None and found[0].ref() is not storage:
                 # Another storage, gone or with a version that is not its own: never trust its pack.
                 self._remove(key)
                 found = None
-            is_current = is_unchanged(identity)
+            is_current = storage.version == version and not storage.tainted
             if found is not None and is_current:
                 self._hits += 1
                 self._packs.move_to_end(key)
@@ -131,7 +141,8 @@ class PackCache:
                 if owner is not None and (owner.version != storage.version or storage.tainted):
                     self._forget(owner)
                     self.changes[owner.ref] = min(USES, self.changes.get(owner.ref, 0) + 1)
-        self._bury()
+        if self._dead:
+            self._bury()
         if not is_current:
             return None
         return Panels(size, identity, key) if found is None else found[1]

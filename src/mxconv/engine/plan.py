@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from ..jit.kernels.blocks import Layout
 from . import threads
 from .pack_cache import Panels
 from .problem import ConvProblem
+from .threads import Job
 from .workspace import Ledger, address_of
 
 PANELS = "panels"
@@ -25,7 +26,7 @@ class Step:
     """One job of a plan: a compiled function and how many tasks it shares out."""
 
     name: str
-    job: threads.Job
+    job: Job
     tasks: int
 
 
@@ -75,10 +76,15 @@ class Plan:
     """The ledger of runs that are given their panels."""
     _block: type[ctypes.Array[ctypes.c_int64]] = field(init=False, compare=False, repr=False)
     _image: bytes = field(init=False, compare=False, repr=False)
-    _arrays: tuple[tuple[int, str], ...] = field(init=False, compare=False, repr=False)
+    _jobs: tuple[tuple[Job, int], ...] = field(init=False, compare=False, repr=False)
+    """The jobs of the steps, and on how many threads they run."""
+    names: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    """The arrays of a run: the problem's inputs, its operands in the epilogue's order, and its result."""
+    _arrays: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     _booked: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
     _kept_booked: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
-    """Slots and the arrays, or the places in the workspace, whose addresses they receive."""
+    """Slots and the arrays (by their place among the names), or the places in the workspace, whose addresses they
+    receive."""
     _panels: tuple[int, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,9 +92,12 @@ class Plan:
         set_once(self, "_kept_ledger", self.ledger.without(PANELS) if self.packing else self.ledger)
         set_once(self, "_block", ctypes.c_int64 * len(self.layout))
         set_once(self, "_image", self.arguments.tobytes())
+        set_once(self, "_jobs", tuple((step.job, min(self.threads, step.tasks)) for step in self.steps))
         slots = [(self.layout.index[slot], name) for slot, name in self.addresses.items()]
         entries, kept = self.ledger.entries, self._kept_ledger.entries
-        set_once(self, "_arrays", tuple(slot for slot in slots if slot[1] not in entries))
+        names = (*self.problem.inputs, *self.problem.operands, self.problem.output)
+        set_once(self, "names", names)
+        set_once(self, "_arrays", tuple((index, names.index(name)) for index, name in slots if name in names))
         set_once(self, "_booked", tuple((i, entries[name][0]) for i, name in slots if name in entries))
         set_once(self, "_panels", tuple(index for index, name in slots if name == PANELS))
         set_once(self, "_kept_booked", tuple((i, kept[name][0]) for i, name in slots if name in kept))
@@ -108,29 +117,32 @@ class Plan:
 
         With `panels` the packed weight stands there, or is put there and kept; else it is workspace.
         """
+        self.run_at([address_of(arrays[name]) for name in self.names], panels)
+
+    def run_at(self, addresses: Sequence[int], panels: Panels | None = None) -> None:
+        """The same for arrays at these addresses, in the order of `names`; they must live until it returns."""
         ledger, booked = (self.ledger, self._booked) if panels is None else (self._kept_ledger, self._kept_booked)
         owner, base = ledger.allocate()
         block = self._block.from_buffer_copy(self._image)
         for index, place in booked:
             block[index] = base + place
-        for index, name in self._arrays:
-            array = arrays.get(name)
-            if array is not None:
-                block[index] = address_of(array)
+        for index, place in self._arrays:
+            block[index] = addresses[place]
         if panels is not None:
             for index in self._panels:
                 block[index] = panels.address
         at = ctypes.addressof(block)
         if self.packing is not None and (panels is None or not panels.is_packed):
-            self._run_step(self.packing.step, at)
+            step = self.packing.step
+            threads.run_job(step.job, at, min(self.threads, step.tasks))
             if panels is not None:
                 panels.keep()
-        for step in self.steps:
-            self._run_step(step, at)
+        for job, workers in self._jobs:
+            if workers == 1:
+                job.call(at, 0)
+            else:
+                threads.run_job(job, at, workers)
         del owner
-
-    def _run_step(self, step: Step, at: int) -> None:
-        threads.run_job(step.job, at, min(self.threads, step.tasks))
 
     def summary(self) -> str:
         """One line for logs."""

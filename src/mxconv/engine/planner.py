@@ -29,10 +29,44 @@ _KNOBS = (
     "algorithms", "block_pixels", "block_channels", "block_reduction", "parallel_threshold",
     "accuracy", "rtol", "reproducible", "tune", "autotune", "machine",
 )  # fmt: skip
-_plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+
+
+class PlanCache(OrderedDict[tuple[Any, ...], Plan]):
+    """Plans by problem and circumstances, and what is known of whole calls (calls.py), which is forgotten with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: dict[tuple[Any, ...], Any] = {}
+
+    def clear(self) -> None:
+        super().clear()
+        self.calls.clear()
+
+
+_plans = PlanCache()
 _lock = _threading.Lock()
 hold_across_forks(_lock)
 _recorder: ContextVar[list[Plan] | None] = ContextVar("mxconv_recorder", default=None)
+
+
+_settings = config.watch((*_KNOBS, "target"))
+
+
+def circumstances(weight: WeightIdentity | None) -> tuple[Any, ...]:
+    """What the plan of a problem depends on besides the problem, the limit and the policy, as cheap as can be."""
+    return weight is None or pack_cache.is_changing(weight), threads.available(), _settings()
+
+
+def recall_call(key: tuple[Any, ...]) -> Any:
+    """What is known of a call; None if nothing is."""
+    return _plans.calls.get(key)
+
+
+def remember_call(key: tuple[Any, ...], known: Any) -> None:
+    """Keep what is known of a call, as long as plans are kept."""
+    if len(_plans.calls) >= CACHED_PLANS:
+        _plans.calls.clear()
+    _plans.calls[key] = known
 
 
 def make_plan(

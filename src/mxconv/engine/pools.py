@@ -29,14 +29,14 @@ _CLOSE = ctypes.CFUNCTYPE(ctypes.c_int64, _STATE)
 class Job:
     """A compiled function (block, worker) that claims tasks until none is left; a call releases the GIL."""
 
-    __slots__ = ("_call", "address")
+    __slots__ = ("address", "call")
 
     def __init__(self, address: int) -> None:
         self.address = address
-        self._call = _JOB(address)
+        self.call = _JOB(address)
 
     def __call__(self, block: int, worker: int) -> None:
-        self._call(block, worker)
+        self.call(block, worker)
 
 
 class NativePool:

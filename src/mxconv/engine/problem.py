@@ -70,8 +70,15 @@ def _check_axes(kernel: Sequence[int], groups: int, **axes: Sequence[int] | None
         raise ShapeError(f"groups is {groups}, expected at least 1", argument="groups")
 
 
+class _KeepsHash:
+    """A place for a hash: caches ask for it time and again, and summing up all parts of a problem takes a while."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, slots=True)
-class ConvProblem:
+class ConvProblem(_KeepsHash):
     """One convolution problem: x (batch, in_channels, *in_spatial), w (out_channels, in_channels // groups, *kernel)
     and y (batch, out_channels, *out_spatial) of the *forward* convolution, whatever the direction computes.
 
@@ -100,6 +107,14 @@ class ConvProblem:
     w_strides: Ints
     y_strides: Ints
     epilogue: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            found = hash(tuple(getattr(self, name) for name in self.__match_args__))
+            object.__setattr__(self, "_hash", found)
+            return found
 
     def __post_init__(self) -> None:
         rank = len(self.kernel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,11 +70,11 @@ def compute(
 
     Raises: UnsupportedError, if no algorithm computes it.
     """
-    data, weight = (arrays[name] for name in problem.inputs)
+    data, weight = problem.inputs
     execute.convolve(
-        cast("Any", problem.direction),
-        data,
-        weight,
+        problem.direction,
+        arrays[data],
+        arrays[weight],
         out,
         arrays.get("bias"),
         [(word, arrays.get(EPILOGUES[word])) for word in problem.epilogue if word != "bias"],

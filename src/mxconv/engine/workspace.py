@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 ALIGNMENT = 64
+_BYTE = np.dtype(np.uint8)
 
 
 def round_up(n: int, to: int = ALIGNMENT) -> int:
@@ -52,8 +53,8 @@ class Ledger:
 
     def allocate(self) -> tuple[npt.NDArray[np.uint8], int]:
         """The workspace, uninitialised: the array that owns it, and its aligned address."""
-        owner = np.empty(self.total + ALIGNMENT, np.uint8)
-        return owner, round_up(address_of(owner))
+        owner = np.empty(self.total + ALIGNMENT, _BYTE)
+        return owner, address_of(owner) + ALIGNMENT - 1 & -ALIGNMENT
 
 
 def _address_by_interface(array: npt.NDArray[Any]) -> int:

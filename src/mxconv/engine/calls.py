@@ -1,0 +1,82 @@
+"""Calls like an earlier one: their plan is found in one look, and of their arrays only the addresses are checked.
+
+A key says all of a call but where its arrays are: how they lie, the parameters, and the planner's circumstances.
+Anything that does not go straight to a plan (arrays that must be copied, a contest, a limit that the plan exceeds) is
+not kept, or not taken: the long way knows what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from . import pack_cache
+from .pack_cache import WeightIdentity
+from .plan import Plan
+from .workspace import address_of
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCall:
+    """A call that needed no copies: its plan, and what else its arrays' addresses must hold to."""
+
+    plan: Plan
+    workspace: int
+    """Bytes that the plan takes, with a weight that is packed for the call."""
+    odd_bits: tuple[int, int]
+    """Bits that are set in no address of an aligned array: of those that are read, and of the result."""
+    near: tuple[tuple[int, int], ...]
+    """For each array that is read, between which distances from it the result would overlap it."""
+
+    @classmethod
+    def of(cls, plan: Plan, reads: Sequence[Array], result: Array) -> KnownCall:
+        """The call of a plan that reads these arrays and writes that one, as they are."""
+        low, high = _extent(result)
+        near = []
+        for array in reads:
+            first, last = _extent(array)
+            near.append((first - high, last - low))
+        odd = reads[0].dtype.alignment - 1, result.dtype.alignment - 1
+        return cls(plan, plan.workspace_bytes, odd, tuple(near))
+
+    def run(self, reads: tuple[Array, ...], result: Array, weight: WeightIdentity | None, limit: int | None) -> bool:
+        """Compute, unless an address or the limit of scratch stands in the way; returns whether that is done."""
+        if limit is not None and self.workspace > limit:
+            return False
+        at, bits, found = address_of(result), 0, []
+        for array, (low, high) in zip(reads, self.near):  # noqa: B905  as many, and saying so takes time
+            address = address_of(array)
+            if low < at - address < high:
+                return False
+            bits |= address
+            found.append(address)
+        if bits & self.odd_bits[0] or at & self.odd_bits[1]:
+            return False
+        found.append(at)
+        run_at(self.plan, found, weight)
+        return True
+
+
+def run_at(plan: Plan, addresses: Sequence[int], weight: WeightIdentity | None) -> bool:
+    """Run a plan, the weight's panels kept; returns whether it took what a later call will take."""
+    packing = plan.packing
+    if weight is None or packing is None:
+        plan.run_at(addresses)
+        return True
+    panels = pack_cache.find(weight, packing.key, packing.size)
+    was_packed = panels is not None and panels.is_packed
+    plan.run_at(addresses, panels)
+    return was_packed
+
+
+def _extent(array: Array) -> tuple[int, int]:
+    """The bytes that an array spans, from its first element: the first one, and the one after the last."""
+    if not array.size:
+        return 0, 0
+    steps = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
+    return sum(step for step in steps if step < 0), sum(step for step in steps if step > 0) + array.itemsize
