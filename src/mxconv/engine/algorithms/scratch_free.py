@@ -39,6 +39,8 @@ GATHER = 16
 """What a gathered vector costs, in loads."""
 SLOWNESS = 12.0
 """Estimate: time relative to the multiply-adds' peak, in the middle between what lies well and what does not."""
+APART = 8.0
+"""What it grows by where the samples of a vector, or its results, are no neighbours."""
 
 
 def pixel_tiles(target: Target, parts: int) -> tuple[Tile, ...]:
@@ -155,7 +157,11 @@ class ScratchFree(Plain):
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        return machine.dispatch + SLOWNESS * problem.flops / (machine.flops * threads)
+        roles = roles_of(problem)
+        axis = roles.axes[-1]
+        distances = axis.src_step * roles.src_strides[-1], axis.dst_step * roles.dst_strides[-1]
+        slowness = SLOWNESS * (1.0 if distances == (1, 1) else APART)
+        return machine.dispatch + slowness * problem.flops / (machine.flops * threads)
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         numbers = Numbers.of(problem.dtype)
