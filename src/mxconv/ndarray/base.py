@@ -65,9 +65,10 @@ class ArrayBase:
     @classmethod
     def _adopt(cls, array: Array, ctx: Context | None = None) -> Self:
         """Wrap a NumPy array that nobody else will hold; copies only what is not in an NDArray's form."""
-        return cls._wrap(
-            np.require(np.asarray(array), array_dtype(array.dtype), ("C", "A", "W")), Storage(), host_context(ctx)
-        )
+        dtype = array_dtype(array.dtype)
+        if type(array) is not np.ndarray or array.dtype is not dtype or not array.flags.carray:
+            array = np.require(np.asarray(array), dtype, ("C", "A", "W"))
+        return cls._wrap(array, Storage(), host_context(ctx))
 
     @classmethod
     def _wrap(cls, array: Array, storage: Storage, context: Context) -> Self:

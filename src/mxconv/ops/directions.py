@@ -46,9 +46,14 @@ from .types import check_reduction, infer_type, uniform_dtype
 def compute_layer(direction: Direction, param: Any, inputs: Sequence[Array], call: Call) -> tuple[Array]:
     """The output of a Convolution or Deconvolution; into `call.out` if given, which may overlap the inputs."""
     dtype = uniform_dtype(param.op, input_names(param), [a.dtype for a in inputs])
-    shape = check_shapes(param, *(a.shape for a in inputs))
-    pads = axis_pads(param, resolve_layout(param.layout, param.kernel).to_logical(inputs[0].shape)[2:])
-    return _compute(direction, param.op, param, pads, dtype, shape, inputs, call)
+    shape = check_shapes(param, *[a.shape for a in inputs])
+    return _compute(direction, param.op, param, _layer_pads(param, inputs[0].shape), dtype, shape, inputs, call)
+
+
+@lru_cache(maxsize=1024)
+def _layer_pads(param: ConvParam, data: tuple[int, ...]) -> Pairs:
+    """The pads of a layer's axes, for data of that shape."""
+    return axis_pads(param, resolve_layout(param.layout, param.kernel).to_logical(data)[2:])
 
 
 def layer_gradient(direction: Direction, step: Step[Any]) -> list[Any]:
@@ -232,6 +237,7 @@ def _compute(
     if dtype.max_products is not None:
         check_reduction(op, dtype, _longest_sum(direction, param, first, second))
     result = result_array(op, shape, DTYPES[dtype.result], call.out)
+    pad_lo, pad_hi = zip(*pads, strict=True)
     convolve(
         direction,
         first,
@@ -240,8 +246,8 @@ def _compute(
         bias,
         stride=param.stride,
         dilation=param.dilate,
-        pad_lo=tuple(lo for lo, _ in pads),
-        pad_hi=tuple(hi for _, hi in pads),
+        pad_lo=pad_lo,
+        pad_hi=pad_hi,
         groups=param.num_group,
         weight=call.identities[1] if call.identities and direction != "backward_weight" else None,
         workspace=param.workspace << 20,

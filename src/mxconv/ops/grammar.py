@@ -49,6 +49,8 @@ def attr_text(value: Any) -> str:
     ('(3, 3)', '[1, 2]', 'True', 'None')
     """
     if isinstance(value, tuple):
+        if all([type(entry) is int for entry in value]):
+            return repr(tuple(value))
         return f"({', '.join(map(_entry_text, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, list):
         return f"[{', '.join(map(_entry_text, value))}]"

@@ -75,12 +75,14 @@ class Layout:
         return (entries[0], *entries[2:], entries[1]) if self.channels_last else tuple(entries)
 
     def logical_view(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The array with its axes in logical order; a view, never a copy.
+        """The array with its axes in logical order; itself or a view, never a copy.
 
         >>> import numpy as np
         >>> Layout(channels_last=True).logical_view(np.zeros((2, 32, 48, 3))).shape
         (2, 3, 32, 48)
         """
+        if not self.channels_last:
+            return array
         view: npt.NDArray[Any] = array.transpose(self.to_logical(range(array.ndim)))
         return view
 

@@ -28,7 +28,7 @@ def uniform_dtype(op: str, names: Sequence[str], dtypes: Sequence[Any]) -> DType
     """
     wanted = _supported(op, names[0], dtypes[0])
     for name, dtype in zip(names[1:], dtypes[1:], strict=True):
-        if _found(dtype) is not wanted:
+        if dtype is not dtypes[0] and _found(dtype) is not wanted:
             got = _spell(dtype)
             why = (
                 "all inputs have the dtype of data, This layer requires uniform type. "
