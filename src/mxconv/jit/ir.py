@@ -313,14 +313,21 @@ class Function:
         return self.emit(result, f"shufflevector {a.type} {a.ref}, {b.type} {b.ref}, <{len(lanes)} x i32> <{picks}>")
 
     def interleave(self, vectors: Sequence[Value]) -> list[Value]:
-        """Lane 0 of each vector, then lane 1 of each, ...: as many vectors as given, a power of 2."""
-        if len(vectors) == 1:
-            return list(vectors)
-        lanes = vectors[0].type.lanes
-        pairs = zip(self.interleave(vectors[0::2]), self.interleave(vectors[1::2]), strict=True)
-        halves = ([half + i // 2 + lanes * (i % 2) for i in range(lanes)] for half in (0, lanes // 2))
-        low, high = halves
-        return [self.shuffle(a, b, picks) for a, b in pairs for picks in (low, high)]
+        """Lane 0 of each vector, then lane 1 of each, ...: as many vectors as given."""
+        count, lanes = len(vectors), vectors[0].type.lanes
+        if count % 2 == 0:
+            pairs = zip(self.interleave(vectors[0::2]), self.interleave(vectors[1::2]), strict=True)
+            halves = [[half + i // 2 + lanes * (i % 2) for i in range(lanes)] for half in (0, lanes // 2)]
+            return [self.shuffle(a, b, picks) for a, b in pairs for picks in halves]
+        out = []
+        for first in range(0, count * lanes, lanes):
+            total = vectors[0]
+            for n in range(1, count):  # the lanes of vectors up to n stand where they belong; of vector 0, all did not
+                own = [i if n > 1 else (first + i) // count for i in range(lanes)]
+                picks = [lanes + (first + i) // count if (first + i) % count == n else own[i] for i in range(lanes)]
+                total = self.shuffle(total, vectors[n], picks)
+            out.append(total)
+        return out
 
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """The transpose of a square matrix of lanes, in registers: log2(lanes) rounds that exchange halves."""
@@ -421,10 +428,6 @@ class Function:
         self.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         self.line(f"call void @llvm.prefetch.p0(ptr {pointer.ref}, i32 0, i32 {4 - level}, i32 1)")
 
-    def claim(self, counter: Value) -> Value:
-        """Take the next number from a counter that threads share."""
-        return self.emit(I64, f"atomicrmw add ptr {counter.ref}, i64 1 monotonic, align 8")
-
     # ---- control
 
     def variable(self, type_: Type, initial: Operand | None = None) -> Variable:
@@ -476,12 +479,22 @@ class Function:
 
     @contextmanager
     def tasks(self, counter: Value, count: Value) -> Iterator[Value]:
-        """Claim task numbers from a shared counter until `count` of them are gone."""
+        """In a job (args, worker): claim task numbers below `count`, until none is left, by a counter that its threads
+        share.
+
+        Workers with even numbers claim upwards from the first task, which the counter's lower half counts, the others
+        downwards from the last, counted in its upper half. So two threads have the same tasks in each call, but for
+        those in the middle, and find in their own caches what they read or wrote in the call before.
+        """
         head, body, end = self.name("claim"), self.name("task"), self.name("done")
+        downwards = self.compare("ne", self.args["worker"] & 1, 0)
+        one = self.select(downwards, self.constant(1 << 32, I64), 1)
         self.jump(head)
         self.label(head)
-        task = self.claim(counter)
-        self.jump_if(self.compare("slt", task, count), body, end)
+        claimed = self.emit(I64, f"atomicrmw add ptr {counter.ref}, i64 {one.ref} monotonic, align 8")
+        first, last = claimed & 0xFFFFFFFF, claimed >> 32
+        task = self.select(downwards, count - 1 - last, first)
+        self.jump_if(self.compare("slt", first + last, count), body, end)
         self.label(body)
         yield task
         self.jump(head)

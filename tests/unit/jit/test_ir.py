@@ -437,7 +437,22 @@ def test_every_task_is_claimed_once_by_any_number_of_threads(compiled, count):
         thread.join()
     assert out[count] == 0
     assert set(out[:count].tolist()) <= {100, 101, 102, 103}, "a task ran twice or never"
-    assert counter[0] == count + 4  # each worker found the end once
+    upwards, downwards = counter[0] & 0xFFFFFFFF, counter[0] >> 32
+    assert upwards + downwards == count + 4  # each worker found the end once
+
+
+def test_workers_with_even_numbers_begin_at_the_first_task_the_others_at_the_last(compiled):
+    def emit(f, counter, order, worker):
+        place = f.variable(I64, 0)
+        with f.tasks(counter, f.constant(5, I64)) as task:
+            f.store(task, order, place.get())
+            place.set(place.get() + 1)
+
+    kernel = compiled(emit, counter=PTR, order=PTR, worker=I64)
+    for worker, expected in ((0, [0, 1, 2, 3, 4]), (1, [4, 3, 2, 1, 0]), (2, [0, 1, 2, 3, 4])):
+        order = np.full(6, -1)
+        kernel(np.zeros(1, np.int64), order, worker)
+        assert order.tolist() == [*expected, -1]
 
 
 # ---- memory
