@@ -329,6 +329,15 @@ class Function:
             out.append(total)
         return out
 
+    def deinterleave(self, vectors: Sequence[Value]) -> list[Value]:
+        """The inverse of `interleave`: of n vectors' lanes, one after the other, every n-th from 0, from 1, ... on."""
+        if len(vectors) == 1:
+            return list(vectors)
+        lanes = vectors[0].type.lanes
+        pairs = list(zip(vectors[0::2], vectors[1::2], strict=True))
+        even, odd = (self.deinterleave([self.shuffle(a, b, range(i, 2 * lanes, 2)) for a, b in pairs]) for i in (0, 1))
+        return [vector for pair in zip(even, odd, strict=True) for vector in pair]
+
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """The transpose of a square matrix of lanes, in registers: log2(lanes) rounds that exchange halves."""
         n = rows[0].type.lanes

@@ -17,8 +17,8 @@ from .winograd import Winograd
 from .winograd_weight import WinogradWeight
 
 ALGORITHMS: tuple[Algorithm, ...] = (
-    Depthwise(),
     DepthwiseLanes(),
+    Depthwise(),
     ChannelLanes(),
     Direct(),
     ImplicitGemm(),

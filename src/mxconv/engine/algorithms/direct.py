@@ -69,18 +69,15 @@ ROW_TILE, SINGLE_ROW = (1.35, 9.5, 200.0), (3.2, 0.0, 1600.0)
 """Estimate, of a row tile and of a plain tile with a single row: slowness, storing, and what each box costs."""
 LATENCY = 4
 """Cycles from a multiply-add to the next on the same sum."""
-DETOUR = 4.0
+ROW_START = 65.0
+"""Cycles to begin the rows of a tile that is finished in registers."""
+DETOUR = 12.0
 """What sums cost that stand in scratch before they are stored, as products of that vector."""
 
 
-def tile_for(target: Target, rows: int) -> Tile:
-    """Accumulators that fill the registers, with as many rows as there are channels to share a staged value."""
-    mr = 8 if target.registers >= 32 else 4
-    while mr > 1 and mr // 2 >= rows:
-        mr //= 2
-    if target.registers >= 32:
-        return Tile(mr, {8: 3, 4: 6, 2: 10, 1: 14}[mr])
-    return Tile(mr, {4: 3, 2: 5, 1: 8}[mr])
+WIDE_TILES = ((8, 3), (5, 5), (4, 6), (10, 2), (14, 2), (3, 7), (2, 10), (1, 14))
+TILES = ((4, 3), (5, 2), (3, 3), (2, 5), (1, 8))
+"""Result channels and vectors of pixels of the tiles that are considered, for 32 registers and for 16."""
 
 
 def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tuple[Tile, RowTile] | None:
@@ -132,16 +129,45 @@ def cycles(tile: Tile, vectors: int) -> float:
     return total
 
 
-def goes_by_row(roles: Roles, target: Target, tile: Tile, chain: int, lanes: int) -> bool:
-    """Whether each grid row is summed by itself and finished in registers: sums are a single chain, results lie side by
-    side, and lanes at the end of a row that stand idle cost less than halo columns and a detour through scratch."""
+def is_one_row(roles: Roles) -> bool:
+    """Whether the rows of a box are one, staged without halo columns and stored one right after the other."""
+    row, lane = roles.axes[-2:]
+    beside = roles.dst_strides[-2] * row.dst_step == roles.dst_strides[-1] * lane.dst_step * lane.positions
+    return beside and halo(roles) < lane.src_step
+
+
+def rows_of_box(roles: Roles, block: Ints, lanes: int) -> tuple[int, int]:
+    """How many rows of a box are finished one by one, and the vectors of pixels in one."""
+    rows, columns = block[-2:]
+    return (1, -(-rows * columns // lanes)) if is_one_row(roles) else (rows, -(-columns // lanes))
+
+
+def choose_tile(roles: Roles, target: Target, lanes: int, most_rows: int, chain: int) -> tuple[Tile, bool]:
+    """The register tile, and whether each grid row is summed by itself and finished in registers.
+
+    So it may be where sums are a single chain and results lie side by side. Lanes at the end of a row then stand idle,
+    otherwise there are halo columns and a detour through scratch. Tiles waste what rows (`most_rows` at a time) or
+    vectors are no multiple of theirs.
+    """
     lane, products = roles.axes[-1], roles.channels * roles.most_taps
-    if products > chain or roles.dst_strides[-1] * lane.dst_step != 1:
-        return False
-    if choose_row_tile(roles, target, lanes, roles.grid) is not None:
-        return False
-    by_row = cycles(tile, -(-lane.positions // lanes)) * products
-    return by_row <= (lane.positions + halo(roles) / lane.src_step) / lanes * tile.mr / 2 * (products + DETOUR)
+    may_finish = (
+        products <= chain
+        and roles.dst_strides[-1] * lane.dst_step == 1
+        and choose_row_tile(roles, target, lanes, roles.grid) is None
+    )
+    rows, vectors = rows_of_box(roles, roles.grid, lanes)
+    halos = 1 + halo(roles) / lane.src_step / lane.positions
+    best: list[tuple[float, bool, Tile]] = []
+    for shape in WIDE_TILES if target.registers >= 32 else TILES:
+        tile = Tile(*shape)
+        groups = -(-min(roles.rows, most_rows) // tile.mr)
+        if may_finish:
+            best.append((groups * (cycles(tile, vectors) * products + ROW_START) * rows, False, tile))
+        pixels = math.prod(roles.grid[-2:]) * halos
+        width = cycles(tile, tile.nv) / tile.nv
+        best.append((groups * pixels / lanes * (width * products + DETOUR * tile.mr / 2), True, tile))
+    _, has_detour, tile = min(best, key=lambda entry: entry[0])
+    return tile, not has_detour
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +217,8 @@ def choose_cut(
         boxes = samples * math.prod(-(-m // b) for m, b in zip(most, cut.block, strict=True)) * roles.phases // step
         runs, vectors = cut.runs, float(cut.vectors)
         if by_row:
-            runs, vectors = runs * cut.block[-2], -(-cut.block[-1] // lanes)
+            box_rows, vectors = rows_of_box(roles, cut.block, lanes)
+            runs *= box_rows
         # A tile that is narrower than the others loads more for each product.
         vectors += 0.5 * (vectors % nv)
         for row_blocks in (n for n in ROW_BLOCKS if n <= max(1, row_groups)):
@@ -243,9 +270,8 @@ class Direct(Plain):
     ) -> float:
         roles, numbers = with_row_axis(roles_of(problem)), Numbers.of(problem.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
-        tile = tile_for(target, roles.rows)
+        tile, by_row = choose_tile(roles, target, lanes, roles.rows, CHAIN)
         samples = problem.batch * problem.groups
-        by_row = goes_by_row(roles, target, tile, CHAIN, lanes)
         cut = choose_cut(roles, numbers, lanes, tile, threads, samples, 0, by_row)
         boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         copies = boxes / interleave_of(roles) * roles.channels * cut.row_blocks
@@ -257,8 +283,9 @@ class Direct(Plain):
             vectors = cut.runs * cut.block[-2] * -(-cut.block[-1] // lanes)
             busy, storing, starting = ROW_TILE
         elif by_row:
-            vectors = cut.runs * cut.block[-2] * cycles(tile, -(-cut.block[-1] // lanes)) / (tile.mr / 2)
-            storing = STORING / 3
+            box_rows, row_vectors = rows_of_box(roles, cut.block, lanes)
+            vectors = cut.runs * box_rows * cycles(tile, row_vectors) / (tile.mr / 2)
+            storing, starting = STORING / 3, 2 * ROW_START * cut.runs * box_rows * rows / tile.mr
         elif roles.rows == 1:
             busy, storing, starting = SINGLE_ROW
         work = boxes * (busy * vectors * rows * products + 2 * storing * vectors * roles.rows + starting)
@@ -273,10 +300,9 @@ class Direct(Plain):
         numbers = Numbers.of(p.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
         size = numbers.computed.itemsize
-        tile = tile_for(target, min(roles.rows, config.get("block_channels") or roles.rows))
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
+        tile, by_row = choose_tile(roles, target, lanes, config.get("block_channels") or roles.rows, chain)
         step = interleave_of(roles)
-        by_row = goes_by_row(roles, target, tile, chain, lanes)
         cut = choose_cut(roles, numbers, lanes, tile, threads, p.batch * p.groups, thrift, by_row)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         others = p.batch * (roles.phases // step) * blocks

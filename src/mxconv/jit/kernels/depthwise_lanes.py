@@ -4,11 +4,14 @@ A tile is a few pixels of a result row times one vector of channels. For each ta
 pixel's samples another, read where they lie. Rows outside the image are left out; where columns may lie outside, a
 pixel that does reads zeros instead.
 
+Where pixels are neighbours instead, depthwise_transposed.py does the same with copies of a few channels.
+
 Packed weight:   panels[vector of channels][tap][lanes]
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir import I1, I64, PTR, Function, Type, Value, Variable
@@ -51,17 +54,16 @@ def emit_depthwise_lanes(spec: Spec, target: Target) -> str:
     return _Bundle(spec, target).module.text()
 
 
-class _Bundle(Planes):
-    def __init__(self, spec: Spec, target: Target) -> None:
-        super().__init__(spec.dtype, target, ARGS)
+class Lanes(Planes):
+    """What both bundles share: the packed weight, the rows that a result row reads, and tiles."""
+
+    def __init__(self, spec: Spec, target: Target, args: Sequence[str]) -> None:
+        super().__init__(spec.dtype, target, args)
         self.spec = spec
+        self.sample = self.numbers.stored
+        """What tiles read; they widen it."""
         self.emit_pack_weight()
         self.emit_list_lines()
-        for is_inside in (True, False):
-            for is_whole in (True, False):
-                self.emit_tile(is_inside, is_whole)
-        self.emit_sum_row()
-        self.emit_run()
 
     def emit_pack_weight(self) -> None:
         numbers, lanes = self.numbers, self.lanes
@@ -113,57 +115,73 @@ class _Bundle(Planes):
         Every column that they read `is_inside` the image, or some are not; all channels of the vector exist, or not.
         """
         spec, numbers, lanes = self.spec, self.numbers, self.lanes
-        stored = numbers.stored.of(lanes)
+        element, samples = self.sample, self.sample.of(lanes)
         with self.module.function(
             f"tile_{int(is_inside)}{int(is_whole)}", args=PTR, lines=PTR, count=I64, x=PTR, panels=PTR, result=PTR,
             channel=I64, column=I64,
         ) as f:  # fmt: skip
             args, column = f.args["args"], f.args["column"]
-            names = ("split", "low", "extent", "dilation", "lane_taps", "dst_lane", "grid_columns", "groups")
-            step, low, extent, dilation, lane_taps, dst_lane, columns, groups = self.args.read(f, args, *names)
+            names = ("split", "low", "extent", "dilation", "lane_taps", "groups")
+            step, low, extent, dilation, lane_taps, groups = self.args.read(f, args, *names)
             exists = f.lane_numbers(lanes) < f.splat(groups - f.args["channel"], lanes)
-            zeros = f.stack(numbers.stored, lanes)
-            f.store(f.zero(stored), zeros, aligned=True)
+            zeros = f.stack(element, lanes)
+            f.store(f.zero(samples), zeros, aligned=True)
             cells: list[Variable] = [f.variable(self.vector, 0) for _ in range(spec.pixels)]
             first = column * step + low
 
             with f.loop(0, f.args["count"]) as n:
                 source, tap = LINE.read(f, f.offset(f.args["lines"], n * len(LINE), I64), *LINE.names)
-                row = f.offset(f.args["x"], source, numbers.stored)
+                row = f.offset(f.args["x"], source, element)
                 weights = f.offset(f.args["panels"], tap * lanes, numbers.computed)
                 # Read again for each row: LLVM would turn what it knows not to change into a pointer for each load.
                 (src_lane,) = self.args.read(f, args, "src_lane")
 
                 def sample(at: Value, place: Value) -> Value:
                     here = at if is_inside else f.select(place.below(extent), at, zeros)
-                    value = f.load(stored, here) if is_whole else f.masked_load(stored, here, exists)
-                    return numbers.widen(f, value)
+                    value = f.load(samples, here) if is_whole else f.masked_load(samples, here, exists)
+                    return value if element == numbers.computed else numbers.widen(f, value)
 
                 if spec.taps:
                     own = [f.load(self.vector, weights, j * lanes, aligned=True) for j in range(spec.taps)]
-                    place, at = first, f.offset(row, first * src_lane, numbers.stored)
+                    place, at = first, f.offset(row, first * src_lane, element)
                     for k in range((spec.pixels - 1) * spec.step + spec.taps):
                         hit = [(q, k - q * spec.step) for q in range(spec.pixels) if 0 <= k - q * spec.step < spec.taps]
                         x = sample(at, place) if hit else None
                         for q, t in hit:
                             assert x is not None
                             accumulate([cells[q]], [own[t]], [x])
-                        place, at = place + 1, f.offset(at, src_lane, numbers.stored)
+                        place, at = place + 1, f.offset(at, src_lane, element)
                 else:
                     with f.loop(0, lane_taps) as j:
                         weight = f.load(self.vector, weights, j * lanes, aligned=True)
                         place = first + j * dilation
-                        at = f.offset(row, place * src_lane, numbers.stored)
+                        at = f.offset(row, place * src_lane, element)
                         for cell in cells:
                             accumulate([cell], [weight], [sample(at, place)])
-                            place, at = place + step, f.offset(at, step * src_lane, numbers.stored)
-            epilogue = Epilogue(f, numbers, lanes, self.args, args, spec.epilogue)
-            epilogue.begin_lanes(f.args["channel"], f.constant(-1, I1.of(lanes)) if is_whole else exists)
-            to = f.args["result"]
-            for q, cell in enumerate(cells):
-                with f.when(column + q < columns):
-                    epilogue.store([cell.get()], [Place(to, None if is_whole else exists)])
-                to = f.offset(to, dst_lane, numbers.result)
+                            place, at = place + step, f.offset(at, step * src_lane, element)
+            self.emit_store_tile(f, [cell.get() for cell in cells], is_whole, exists)
+
+    def emit_store_tile(self, f: Function, sums: list[Value], is_whole: bool, exists: Value) -> None:
+        """Finish and store a tile's pixels that exist."""
+        args, numbers = f.args["args"], self.numbers
+        dst_lane, columns = self.args.read(f, args, "dst_lane", "grid_columns")
+        epilogue = Epilogue(f, numbers, self.lanes, self.args, args, self.spec.epilogue)
+        epilogue.begin_lanes(f.args["channel"], f.constant(-1, I1.of(self.lanes)) if is_whole else exists)
+        to = f.args["result"]
+        for q, total in enumerate(sums):
+            with f.when(f.args["column"] + q < columns):
+                epilogue.store([total], [Place(to, None if is_whole else exists)])
+            to = f.offset(to, dst_lane, numbers.result)
+
+
+class _Bundle(Lanes):
+    def __init__(self, spec: Spec, target: Target) -> None:
+        super().__init__(spec, target, ARGS)
+        for is_inside in (True, False):
+            for is_whole in (True, False):
+                self.emit_tile(is_inside, is_whole)
+        self.emit_sum_row()
+        self.emit_run()
 
     def emit_sum_row(self) -> None:
         """All tiles of one result row and one vector of channels."""

@@ -319,7 +319,14 @@ class _Bundle(Staging):
                     elif self.by_row:
                         tables = self.args.pointer(f, args, "tables")
                         first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
-                        with f.loop(0, grid_rows) as y, f.loop(0, own_row_groups) as g:
+                        first_row, second_row = (
+                            self.destination(f, tables, state, rank - 2, f.constant(y, I64)) for y in range(2)
+                        )
+                        # Rows between which nothing lies, neither here nor there, are a single one.
+                        is_one = pitch.equals(columns) & (second_row - first_row).equals(columns)
+                        rows_left = f.select(is_one, f.constant(1, I64), grid_rows)
+                        columns = f.select(is_one, columns * grid_rows, columns)
+                        with f.loop(0, rows_left) as y, f.loop(0, own_row_groups) as g:
                             row = self.destination(f, tables, state, rank - 2, y) + first_lane
                             to = f.offset(result, row + g * tile.mr * dst_channel, numbers.result)
                             a = f.offset(own_panels, g * panel_rows * tile.mr, numbers.computed)

@@ -30,6 +30,9 @@ RUN_LIST = Layout(("staged", "dst"))
 SECTIONS = ("at_rows", "at_runs", "at_offsets", "at_staged")
 """Slots of the scratch sections that staging uses."""
 
+DEINTERLEAVED = (2, 4, 8)
+"""Splits whose phases are taken apart by shuffles; those of others are gathered."""
+
 
 class Staging(Correlation):
     """A correlation whose bundle works box by box on a staged copy.
@@ -215,17 +218,37 @@ class Staging(Correlation):
             low, span, by_phase = self.own(f, state, rank - 1, "low", "span", "phase_staged")
             width = extent * f.args["inside"]  # a row outside the image has no samples: all zeros
             per_phase = (span + split - 1) // split
-            with f.when(stride.equals(1) & split.equals(2)) as gathered, f.loop(0, per_phase, lanes) as i:
-                pair = [self.samples(f, source, low + i * 2 + half * lanes, width) for half in range(2)]
-                for odd in range(2):
-                    value = f.shuffle(pair[0], pair[1], range(odd, 2 * lanes, 2))
-                    f.store(numbers.widen(f, value), to, i + by_phase * odd)
-            with gathered, f.loop(0, split) as phase, f.loop(0, per_phase, lanes) as i:
+            is_gathered = f.variable(I64, 1)
+            for n in DEINTERLEAVED:
+                with f.when(stride.equals(1) & split.equals(n)):
+                    is_gathered.set(0)
+                    with f.loop(0, per_phase, lanes) as i:
+                        self.stage_phases(f, source, low + i * n, width, f.offset(to, i, numbers.computed), by_phase, n)
+            with (
+                f.when(is_gathered.get().equals(1)),
+                f.loop(0, split) as phase,
+                f.loop(0, per_phase, lanes) as i,
+            ):
                 every = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(split, lanes)
                 at = every + f.splat(low + phase, lanes)
                 pointers = f.offset(source, at * f.splat(stride, lanes), stored)
                 value = f.gather(stored, pointers, at.below(f.splat(width, lanes)))
                 f.store(numbers.widen(f, value), to, i + phase * by_phase)
+
+    def stage_phases(
+        self, f: Function, source: Value, at: Value, width: Value, to: Value, by_phase: Value, n: int
+    ) -> None:
+        """One vector of each of n phases, from the samples at coordinates at, at + 1, ... (see `samples`)."""
+        lanes, stored = self.lanes, self.numbers.stored.of(self.lanes)
+
+        def put(vectors: list[Value]) -> None:
+            for phase, value in enumerate(f.deinterleave(vectors)):
+                f.store(self.numbers.widen(f, value), to, by_phase * phase)
+
+        with f.when((at >= 0) & (at + n * lanes <= width)) as partly:
+            put([f.load(stored, source, at + j * lanes) for j in range(n)])
+        with partly:
+            put([self.samples(f, source, at + j * lanes, width) for j in range(n)])
 
     def samples(self, f: Function, source: Value, at: Value, width: Value) -> Value:
         """The stored samples at coordinates at, at + 1, ...; those outside [0, width) are 0 and are not read."""
