@@ -319,11 +319,9 @@ class _Bundle(Staging):
                     elif self.by_row:
                         tables = self.args.pointer(f, args, "tables")
                         first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
-                        first_row, second_row = (
-                            self.destination(f, tables, state, rank - 2, f.constant(y, I64)) for y in range(2)
-                        )
+                        at_rows = [self.destination(f, tables, state, rank - 2, f.constant(y, I64)) for y in range(2)]
                         # Rows between which nothing lies, neither here nor there, are a single one.
-                        is_one = pitch.equals(columns) & (second_row - first_row).equals(columns)
+                        is_one = pitch.equals(columns) & (at_rows[1] - at_rows[0]).equals(columns)
                         rows_left = f.select(is_one, f.constant(1, I64), grid_rows)
                         columns = f.select(is_one, columns * grid_rows, columns)
                         with f.loop(0, rows_left) as y, f.loop(0, own_row_groups) as g:
