@@ -44,14 +44,14 @@ from .costs import ACROSS_ROWS, BUSY, packing_seconds, traffic_seconds, vector_s
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
-CHAIN = 256
-"""Products in one chain of additions."""
+CHAIN = 64
+"""Products in one chain of additions: the weights that a panel has for them stay in an L1 cache, pixels beside them."""
 ONE_CHUNK = 1 << 40
 """The packed weight lists its products tap by tap, each over all channels, as the offsets do."""
-PIXEL_BLOCK = 16
+PIXEL_BLOCK = 64
 """Tiles in a block of pixels, whose sums are finished together."""
-STAGED_BYTES = 512 << 10
-"""What the staged copy of a box may take: half of a common L2 cache."""
+STAGED_BYTES = 2 << 20
+"""What the staged copy of a box may take: it is read once a panel, the weights are once a box."""
 MOST_STAGED_BYTES = 1 << 20
 """What the staged copy of the smallest box may take: it is read again for every tile."""
 MOST_PIXELS = 4096
@@ -70,6 +70,9 @@ LEAST_FILLED = 0.95
 """Share of the lanes that an image's pixels fill, from which on implicit_gemm wastes little."""
 MANY_PRODUCTS = 2048
 """Products in a sum, from which on tiles of 16 registers read the staged copy too often."""
+STAGING, LISTING, STARTING, PASSING = 2.5, 20.0, 0.5, 4.0
+"""Cycles to stage a vector, to list a pixel, that a tile takes for each product besides multiplying, and that a vector
+of the weights takes on its way from the L3 cache, at each pass over them."""
 STORING, WEIGHTS = 40.0, 0.5
 """Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
 ALIAS_BYTES, ALIASED = 4096, 35.0
@@ -77,25 +80,28 @@ ALIAS_BYTES, ALIASED = 4096, 35.0
 copying it."""
 
 
-WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (10, 2), (8, 2))
+WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (4, 6), (3, 7), (10, 2), (8, 2))
 TILES = ((6, 2), (5, 2), (4, 3), (3, 3))
 """Pixels and vectors of channels of the tiles that are considered, for 32 registers and for 16. Each pixel has an
 address of its own: those of 12 pixels do not stay in the general registers, and take twice the time of 10."""
 
 
-def choose_tile(target: Target, lanes: int, rows: int, pixels: int) -> Tile:
-    """The tile that fills the registers and wastes the fewest lanes and pixels.
+def tile_cycles(tile: Tile) -> float:
+    """Cycles of one product of a tile: two multiply-adds of vectors fit in one."""
+    return tile.mr * tile.nv / 2 + STARTING
 
-    Accumulators, the vectors of a product's channels and a broadcast pixel stay in registers; narrow tiles load more
-    for each product.
-    """
-    tiles = WIDE_TILES if target.registers >= 32 else TILES
+
+def choose_tile(target: Target, lanes: int, rows: int, pixels: int, samples: int, threads: int) -> Tile:
+    """The tile with which the threads are estimated to be done first: the one that wastes the fewest lanes and pixels
+    and whose panels, or rows of tiles, can be shared out evenly."""
 
     def cost(shape: tuple[int, int]) -> float:
-        mr, nv = shape
-        return -(-rows // (nv * lanes)) * -(-pixels // mr) * (mr * nv + 1 + 0.25 * (mr + nv))
+        tile = Tile(*shape)
+        panels, tiles = samples * -(-rows // (tile.nv * lanes)), -(-pixels // tile.mr)
+        share = min(-(-panels // threads) / panels, -(-tiles // threads) / tiles)
+        return panels * tiles * tile_cycles(tile) * share
 
-    return Tile(*min(tiles, key=cost))
+    return Tile(*min(WIDE_TILES if target.registers >= 32 else TILES, key=cost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ def is_in_place(roles: Roles, numbers: Numbers) -> bool:
         tap.offset >= 0 and tap.offset + (phase.count - 1) * axis.src_step < extent
         for axis, extent in zip(roles.axes, roles.src_spatial, strict=True)
         for phase in axis.phases
-        for tap in phase.taps
+        for tap in (*phase.taps[:1], *phase.taps[-1:])
     )
 
 
@@ -127,7 +133,7 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
     lane = min(roles.grid[-1], max(1, limit >> thrift))
     # A row is cut only where there is no other for the next thread.
     lane_sizes = halves(lane) if math.prod(roles.grid[:-1]) == 1 else [lane]
-    in_place = is_in_place(roles, numbers)
+    in_place, products = is_in_place(roles, numbers), roles.channels * roles.most_taps
     best: tuple[float, Cut] | None = None
     for sizes in itertools.product(*map(halves, roles.grid[-3:-1]), lane_sizes):
         block = (*(1,) * (len(roles.axes) - len(sizes)), *sizes)
@@ -139,8 +145,9 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
         for blocks in (1, 2, 3, 4, panels):
             block_panels = min(-(-panels // blocks), most_panels)
             tasks = boxes * -(-panels // block_panels)
-            products = -(-pixels // tile.mr) * tile.mr * block_panels * tile.nv * roles.channels * roles.most_taps
-            work = 2.5 * box.staged * roles.channels / lanes + 20 * pixels + products / 2
+            passes = -(-pixels // (PIXEL_BLOCK * tile.mr))
+            cycles = -(-pixels // tile.mr) * tile_cycles(tile) + passes * PASSING * tile.nv
+            work = STAGING * box.staged * roles.channels / lanes + LISTING * pixels + cycles * block_panels * products
             cost = work * -(-tasks // threads)
             if best is None or cost < best[0]:
                 best = cost, Cut(block, box, block_panels)
@@ -168,7 +175,7 @@ class ChannelLanes(Plain):
         numbers = Numbers.of(problem.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
-        nr = choose_tile(target, lanes, roles.rows, roles.pixels).nv * lanes
+        nr = choose_tile(target, lanes, roles.rows, roles.pixels, 1, 1).nv * lanes
         idle = 1 - roles.rows / (-(-roles.rows // nr) * nr)
         if idle > MOST_IDLE:
             return Verdict(False, f"{roles.rows} result channels a group leave {idle:.0%} of the lanes idle")
@@ -201,8 +208,8 @@ class ChannelLanes(Plain):
         roles, numbers = with_row_axis(merged(roles_of(problem))), Numbers.of(problem.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
-        tile = choose_tile(target, lanes, roles.rows, roles.pixels)
         samples = problem.batch * problem.groups
+        tile = choose_tile(target, lanes, roles.rows, roles.pixels, samples * roles.phases, threads)
         cut = choose_cut(roles, numbers, tile, lanes, threads, samples, 0)
         boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         vectors, pixels = -(-roles.rows // (tile.nv * lanes)) * tile.nv, math.prod(cut.block)
@@ -224,14 +231,15 @@ class ChannelLanes(Plain):
         numbers = Numbers.of(p.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
-        tile = choose_tile(target, lanes, min(roles.rows, config.get("block_channels") or roles.rows), roles.pixels)
+        samples, most_rows = p.batch * p.groups, min(roles.rows, config.get("block_channels") or roles.rows)
+        tile = choose_tile(target, lanes, most_rows, roles.pixels, samples * roles.phases, threads)
         nr = tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         panels = -(-roles.rows // nr)
-        cut = choose_cut(roles, numbers, tile, lanes, threads, p.batch * p.groups, thrift)
+        cut = choose_cut(roles, numbers, tile, lanes, threads, samples, thrift)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         row_blocks = -(-panels // cut.block_panels)
-        run_tasks = p.batch * p.groups * roles.phases * row_blocks * blocks
+        run_tasks = samples * roles.phases * row_blocks * blocks
         threads = max(1, min(threads, run_tasks))
         pixels, runs = math.prod(cut.block), math.prod(cut.block[:-1])
         pixel_block = math.lcm(tile.mr, lanes)

@@ -150,9 +150,14 @@ class _Bundle(Staging):
     # ---- the register tile
 
     def emit_tile(self) -> None:
-        """c[pixel][nr] (+)= sum over k of a[k][nr] * staged[pixel + offsets[k]]: one chain."""
+        """c[pixel][nr] (+)= sum over k of a[k][nr] * staged[pixel + offsets[k]]: one chain.
+
+        Meanwhile the weights at ahead[k*stride], which come next, are asked for.
+        """
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
-        with self.module.function("tile", k=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64) as f:
+        with self.module.function(
+            "tile", k=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64, ahead=PTR, stride=I64
+        ) as f:
             cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
             sources = [
                 f.offset(
@@ -163,6 +168,7 @@ class _Bundle(Staging):
                 for i in range(tile.mr)
             ]
             with f.loop(0, f.args["k"]) as k:
+                f.prefetch(f.offset(f.args["ahead"], k * f.args["stride"], numbers.computed), level=1)
                 offset = f.load(I64, f.args["offsets"], k)
                 row = f.offset(f.args["a"], k * self.nr, numbers.computed)
                 vectors = [f.load(self.vector, row, j * lanes, aligned=True) for j in range(tile.nv)]
@@ -292,13 +298,21 @@ class _Bundle(Staging):
                     weights, (((group * panels + n) * all_taps) + before) * channels * self.nr, numbers.computed
                 )
                 first.set(1)
+                # Each tile asks for its share of the next chain's weights; they lie behind this one's.
+                tiles = (p1 - p0 + (tile.mr - 1)) // tile.mr
+                stride = f.smaller((tiles + (self.nr - 1)) // tiles, self.lanes)
                 with f.loop(0, f.larger(total, 1), chain) as k:
                     length = f.smaller(total - k, chain)
                     own_a, own_offsets = f.offset(a, k * self.nr, numbers.computed), f.offset(offsets, k, I64)
                     with f.loop(p0, p1, tile.mr) as p:
                         own_pixels = f.offset(table, p * len(PIXEL), I64)
                         own_c = f.offset(c, (p - p0) * self.nr, numbers.computed)
-                        f.call("tile", length, own_a, own_offsets, own_pixels, staged, own_c, first.get())
+                        ahead = f.offset(
+                            own_a, chain * self.nr + (p - p0) // tile.mr * stride * chain, numbers.computed
+                        )
+                        f.call(
+                            "tile", length, own_a, own_offsets, own_pixels, staged, own_c, first.get(), ahead, stride
+                        )
                     first.set(0)
                 row = n * self.nr
                 result = f.offset(dst, sample * dst_batch + group * dst_group + row * dst_channel, numbers.result)
