@@ -40,7 +40,7 @@ from .correlation import (
     staged_state,
     with_row_axis,
 )
-from .costs import ACROSS_ROWS, BUSY, packing_seconds, traffic_seconds, vector_seconds
+from .costs import ACROSS_ROWS, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -73,7 +73,7 @@ MANY_PRODUCTS = 2048
 STAGING, LISTING, STARTING, PASSING = 2.5, 20.0, 0.5, 4.0
 """Cycles to stage a vector, to list a pixel, that a tile takes for each product besides multiplying, and that a vector
 of the weights takes on its way from the L3 cache, at each pass over them."""
-STORING, WEIGHTS = 40.0, 0.5
+STORING, WEIGHTS = 16.0, 0.5
 """Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
 ALIAS_BYTES, ALIASED = 4096, 35.0
 """Estimate: where the weight's rows share one set of an L1 cache, packing one tap takes so much more, relative to
@@ -212,10 +212,12 @@ class ChannelLanes(Plain):
         tile = choose_tile(target, lanes, roles.rows, roles.pixels, samples * roles.phases, threads)
         cut = choose_cut(roles, numbers, tile, lanes, threads, samples, 0)
         boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
-        vectors, pixels = -(-roles.rows // (tile.nv * lanes)) * tile.nv, math.prod(cut.block)
+        panels, pixels = -(-roles.rows // (tile.nv * lanes)), math.prod(cut.block)
+        vectors = panels * tile.nv
         products = roles.channels * roles.all_taps / roles.phases
-        work = boxes * (BUSY * -(-pixels // tile.mr) * tile.mr * vectors * products + STORING * pixels * vectors)
-        tasks = boxes * -(-roles.rows // (tile.nv * lanes * cut.block_panels))
+        multiplying = 2 * tile_cycles(tile) * -(-pixels // tile.mr) * panels * products
+        work = boxes * (multiplying + STORING * pixels * vectors)
+        tasks = boxes * -(-panels // cut.block_panels)
         share = -(-tasks // threads) / tasks  # of the thread that is done last
         seconds = vector_seconds(work, lanes, machine) * share + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
