@@ -6,6 +6,7 @@ from .base import Algorithm, Verdict
 from .channel_lanes import ChannelLanes
 from .depthwise import Depthwise
 from .depthwise_lanes import DepthwiseLanes
+from .depthwise_phases import DepthwisePhases
 from .depthwise_weight import DepthwiseWeight
 from .direct import Direct
 from .direct_weight import DirectWeight
@@ -19,6 +20,7 @@ from .winograd_weight import WinogradWeight
 ALGORITHMS: tuple[Algorithm, ...] = (
     DepthwiseLanes(),
     Depthwise(),
+    DepthwisePhases(),
     ChannelLanes(),
     Direct(),
     ImplicitGemm(),

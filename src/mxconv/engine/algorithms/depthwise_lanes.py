@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -193,7 +193,7 @@ class DepthwiseLanes(Plain):
             "group_block": group_block,
             "group_blocks": group_blocks,
         }
-        return self._plan(p, roles, target, threads, LAYOUT, emit_depthwise_lanes, scratch, values)
+        return self._plan(p, roles, target, threads, False, scratch, values)
 
     def _plan_transposed(self, p: ConvProblem, roles: Roles, target: Target, threads: int) -> Plan:
         numbers = Numbers.of(p.dtype)
@@ -225,7 +225,7 @@ class DepthwiseLanes(Plain):
             "at_staged": scratch.book("staged", copy.elements * size),
             "at_sums": scratch.book("sums", (dst_pixels + lanes) * lanes * size),
         }
-        return self._plan(p, own, target, threads, TRANSPOSED_LAYOUT, emit_depthwise_transposed, scratch, values)
+        return self._plan(p, own, target, threads, True, scratch, values)
 
     def _plan(
         self,
@@ -233,12 +233,14 @@ class DepthwiseLanes(Plain):
         roles: Roles,
         target: Target,
         threads: int,
-        layout: Layout,
-        emit: Callable[[Spec, Target], str],
+        is_transposed: bool,
         scratch: Ledger,
         own_values: Mapping[str, int],
     ) -> Plan:
-        """The plan of a bundle, with the values that both have in common."""
+        """The plan of either bundle, with the values that both have in common."""
+        layout, emit = LAYOUT, emit_depthwise_lanes
+        if is_transposed:
+            layout, emit = TRANSPOSED_LAYOUT, emit_depthwise_transposed
         numbers = Numbers.of(p.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
         plane = plane_of(roles)
@@ -266,7 +268,8 @@ class DepthwiseLanes(Plain):
         }
         is_dense = by_lane.dilation == 1 and step <= MOST_STEP and by_lane.taps <= MOST_TAPS
         kept = by_lane.taps if is_dense else 0
-        spec = Spec(p.dtype, choose_pixels(roles.grid[-1], target), kept, step if kept else 1, compiled_words(p))
+        pixels = choose_pixels(roles.grid[-1], target)
+        spec = Spec(p.dtype, pixels, kept, step if kept else 1, is_transposed, compiled_words(p))
         module = kernels(emit, spec, target)
         order = [own.tolist() for own in taps]
         key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, order)

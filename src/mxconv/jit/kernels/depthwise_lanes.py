@@ -40,13 +40,16 @@ class Spec:
     of the tile. 0: any taps, one by one."""
     step: int = 1
     """The column stride that goes with `taps`."""
+    is_transposed: bool = False
+    """Whether pixels are neighbours and transposed on their way (depthwise_transposed.py)."""
     epilogue: tuple[str, ...] = ()
     """What else is done to the sums than adding a bias (see epilogue.py)."""
 
     @property
     def name(self) -> str:
         taps = f"_{self.taps}taps_{self.step}step" if self.taps else ""
-        return "_".join((f"depthwise_lanes_{self.dtype}_{self.pixels}pixels{taps}", *self.epilogue))
+        kind = "transposed" if self.is_transposed else "lanes"
+        return "_".join((f"depthwise_{kind}_{self.dtype}_{self.pixels}pixels{taps}", *self.epilogue))
 
 
 def emit_depthwise_lanes(spec: Spec, target: Target) -> str:
