@@ -13,9 +13,10 @@ the operator and the argument.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 
 def dilated_kernel(kernel: int, dilation: int) -> int:
@@ -118,12 +119,39 @@ class Tap(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Taps(Sequence[Tap]):
+    """The taps of a phase, which are evenly spaced: listed by rising offset, and made only as they are asked for."""
+
+    indices: range
+    offsets: range
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Tap]:
+        return map(Tap, self.indices, self.offsets)
+
+    @overload
+    def __getitem__(self, at: int) -> Tap: ...
+    @overload
+    def __getitem__(self, at: slice) -> Taps: ...
+    def __getitem__(self, at: int | slice) -> Tap | Taps:
+        if isinstance(at, slice):
+            return Taps(self.indices[at], self.offsets[at])
+        return Tap(self.indices[at], self.offsets[at])
+
+
+def _evenly(first: int, step: int, count: int) -> range:
+    return range(first, first + count * step, step)
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
     """Destination positions origin, origin + step, ... (`count` of them) that see the same taps."""
 
     origin: int
     count: int
-    taps: tuple[Tap, ...]
+    taps: Taps
 
 
 class AxisPlan(NamedTuple):
@@ -139,17 +167,17 @@ class AxisPlan(NamedTuple):
 
     @property
     def positions(self) -> int:
-        """Grid positions of the largest phase; 0 without phases."""
-        return max((phase.count for phase in self.phases), default=0)
+        """Grid positions of the largest phase, which is the first; 0 without phases."""
+        return self.phases[0].count if self.phases else 0
 
 
 def forward_axis(out: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> AxisPlan:
     """The axis of a forward convolution: one phase that sees every tap. A single output takes no step.
 
-    >>> forward_axis(4, 2, 3, 1, 1).phases[0].taps
-    (Tap(tap=0, offset=-1), Tap(tap=1, offset=0))
+    >>> list(forward_axis(4, 2, 3, 1, 1).phases[0].taps)
+    [Tap(tap=0, offset=-1), Tap(tap=1, offset=0)]
     """
-    taps = tuple(Tap(t, t * dilation - pad_lo) for t in range(kernel))
+    taps = Taps(range(kernel), _evenly(-pad_lo, dilation, kernel))
     return AxisPlan(src_step=stride if out > 1 else 1, dst_step=1, phases=(Phase(0, out, taps),))
 
 
@@ -162,18 +190,39 @@ def backward_data_axis(size: int, kernel: int, stride: int, dilation: int, pad_l
     >>> [(p.origin, [t.tap for t in p.taps]) for p in backward_data_axis(6, 3, 2, 1, 1).phases]
     [(0, [1]), (1, [2, 0])]
     """
-    by_residue: dict[int, list[int]] = {}
-    for t in reversed(range(kernel)):
-        by_residue.setdefault((t * dilation - pad_lo) % stride, []).append(t)
-    phases = tuple(
-        Phase(
-            origin,
-            (size - origin + stride - 1) // stride,
-            tuple(Tap(t, (origin + pad_lo - t * dilation) // stride) for t in by_residue.get(origin % stride, ())),
-        )
-        for origin in range(min(stride, size))
+    common = math.gcd(stride, dilation)
+    period, step = stride // common, dilation // common
+    inverse = pow(step, -1, period)
+    phases = []
+    for origin in range(min(stride, size)):
+        # t*step = whole (mod period), if the position is a multiple of what stride and dilation have in common.
+        whole, rest = divmod(origin + pad_lo, common)
+        indices = range(0) if rest else range(whole * inverse % period, kernel, period)[::-1]
+        first = (origin + pad_lo - indices[0] * dilation) // stride if indices else 0
+        count = (size - origin + stride - 1) // stride
+        phases.append(Phase(origin, count, Taps(indices, _evenly(first, step, len(indices)))))
+    return AxisPlan(src_step=1, dst_step=stride, phases=tuple(phases))
+
+
+def phase_rows_axis(size: int, kernel: int, stride: int, pad_lo: int) -> AxisPlan:
+    """The same axis of a data gradient without dilation, grid positions being numbers q of a whole stride.
+
+    Position q*stride - pad_lo + r, for each of its phases r < stride, sees tap r + j*stride at source q - j. What is
+    listed as phases here are sets of taps j*stride that the same phases have: all of them, and the first
+    kernel % stride, if any. The first and the last q may have positions that lie outside of `size`.
+
+    >>> [(p.origin, p.count, list(p.taps)) for p in phase_rows_axis(6, 3, 2, 1).phases]
+    [(-1, 4, [Tap(tap=0, offset=0)]), (-1, 4, [Tap(tap=2, offset=-1)])]
+    """
+    first, whole = pad_lo // stride, kernel // stride
+    count = (size - 1 + pad_lo) // stride - first + 1
+    sets = [range(whole), *([range(whole, whole + 1)] if kernel % stride else [])]
+    rising = [js[::-1] for js in sets]
+    taps = (
+        Taps(range(js.start * stride, js.stop * stride, -stride), range(first - js.start, first - js.stop))
+        for js in rising
     )
-    return AxisPlan(src_step=1, dst_step=stride, phases=phases)
+    return AxisPlan(1, stride, tuple(Phase(first * stride - pad_lo, count, own) for own in taps))
 
 
 def input_halo(out_start: int, out_stop: int, kernel: int, stride: int, dilation: int, pad_lo: int) -> tuple[int, int]:
@@ -194,10 +243,35 @@ def valid_products(size: int, out: int, kernel: int, stride: int, dilation: int,
     >>> valid_products(4, 4, 3, 1, 1, 1)
     10
     """
+    # Those that read before `size`, less those that read before 0.
+    return _pairs_below(size + pad_lo, out, kernel, stride, dilation) - _pairs_below(
+        pad_lo, out, kernel, stride, dilation
+    )
+
+
+def _pairs_below(limit: int, out: int, kernel: int, stride: int, dilation: int) -> int:
+    """How many pairs of 0 <= o < out and 0 <= t < kernel have o*stride + t*dilation < limit.
+
+    Tap t has ceil((limit - t*dilation) / stride) of them, but neither less than 0 nor more than `out`.
+    """
+    full = min(max(0, -(((out - 1) * stride - limit) // dilation)), kernel)
+    some = min(max(0, -(-limit // dilation)), kernel)
+    count = max(0, some - full)
+    least = limit - (some - 1) * dilation + stride - 1
+    return out * min(full, some) + _floor_sum(count, stride, dilation, least)
+
+
+def _floor_sum(count: int, by: int, step: int, first: int) -> int:
+    """The sum of (first + i*step) // by over 0 <= i < count, as Euclid's algorithm finds it.
+
+    >>> _floor_sum(4, 3, 2, 1) == 1 // 3 + 3 // 3 + 5 // 3 + 7 // 3
+    True
+    """
     total = 0
-    for t in range(kernel):
-        shift = pad_lo - t * dilation  # o*stride must lie in [shift, shift + size)
-        first = max(0, -(-shift // stride))
-        last = min(out - 1, (shift + size - 1) // stride)
-        total += max(0, last - first + 1)
+    while count:
+        (whole, step), (more, first) = divmod(step, by), divmod(first, by)
+        total += whole * (count * (count - 1) // 2) + more * count
+        # Of the points below the line count those by column that were counted by row.
+        count, first = divmod(step * count + first, by)
+        by, step = step, by
     return total

@@ -38,13 +38,13 @@ WINOGRAD_WEIGHT = ("winograd_weight_4,scratch_free", "winograd_weight_problems")
 
 FAULTS: dict[str, Fault] = {
     # geometry
-    "pad: one sample less before": Fault("Tap(t, t * dilation - pad_lo)", "Tap(t, t * dilation - pad_lo + 1)"),
-    "dilation: ignored": Fault("Tap(t, t * dilation - pad_lo)", "Tap(t, t - pad_lo)"),
+    "pad: one sample less before": Fault("_evenly(-pad_lo, dilation, kernel)", "_evenly(1 - pad_lo, dilation, kernel)"),
+    "dilation: ignored": Fault("_evenly(-pad_lo, dilation, kernel)", "_evenly(-pad_lo, 1, kernel)"),
     "phase: taps of its neighbour": Fault(
-        "by_residue.get(origin % stride, ())", "by_residue.get((origin + 1) % stride, ())"
+        "divmod(origin + pad_lo, common)", "divmod(origin + 1 + pad_lo, common)"
     ),
-    "phase: one position less": Fault("(size - origin + stride - 1) // stride,", "(size - origin) // stride,"),
-    "phase: one position more": Fault("(size - origin + stride - 1) // stride,", "(size - origin) // stride + 1,"),
+    "phase: one position less": Fault("(size - origin + stride - 1) // stride", "(size - origin) // stride"),
+    "phase: one position more": Fault("(size - origin + stride - 1) // stride", "(size - origin) // stride + 1"),
     # the front door
     "byte order: ignored": Fault("flags.aligned and array.dtype.isnative", "flags.aligned"),
     # tables, strides, blocks

@@ -90,11 +90,11 @@ class Search:
         """What every algorithm says, in the table's order."""
         asked = self._asked()
         speeds = self._machine()
+        count = ESTIMATED_THREADS if self._is_shared(asked) else 1
         found = []
         for algorithm in allowed():
             verdict = self._verdict(algorithm, asked)
             if verdict.accepted:
-                count = ESTIMATED_THREADS if self._is_shared(asked) else 1
                 seconds = algorithm.estimate(asked, self.target, count, speeds, self.packs_weight)
                 found.append(Consideration(algorithm, verdict, seconds))
             else:
@@ -102,7 +102,7 @@ class Search:
         return found
 
     def _verdict(self, algorithm: Algorithm, asked: ConvProblem) -> Verdict:
-        for problem in dict.fromkeys((self.problem, asked)):
+        for problem in (self.problem,) if asked is self.problem else (self.problem, asked):
             verdict = algorithm.applicable(problem, self.target)
             if not verdict.accepted:
                 return verdict

@@ -10,6 +10,7 @@ contiguous with channels first) are left out.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -299,19 +300,7 @@ class ConvProblem(_KeepsHash):
     @property
     def products(self) -> int:
         """Multiply-adds on real samples: padding is not counted. FLOPs are twice that (eight times if complex)."""
-        spatial = math.prod(
-            geometry.valid_products(i, o, k, s, d, lo)
-            for i, o, k, s, d, lo in zip(
-                self.in_spatial,
-                self.out_spatial,
-                self.kernel,
-                self.stride,
-                self.dilation,
-                self.pad_lo,
-                strict=True,
-            )
-        )
-        return self.batch * self.out_channels * (self.in_channels // self.groups) * spatial
+        return _products(self)
 
     @property
     def flops(self) -> int:
@@ -330,6 +319,13 @@ class ConvProblem(_KeepsHash):
         Raises: FormatError, naming the part that cannot be read; ShapeError, if the parts contradict each other.
         """
         return from_text(text)
+
+
+@functools.lru_cache(maxsize=64)
+def _products(p: ConvProblem) -> int:
+    axes = zip(p.in_spatial, p.out_spatial, p.kernel, p.stride, p.dilation, p.pad_lo, strict=True)
+    spatial = math.prod(geometry.valid_products(*axis) for axis in axes)
+    return p.batch * p.out_channels * (p.in_channels // p.groups) * spatial
 
 
 _SCALARS = ("batch", "groups", "in_channels", "out_channels")

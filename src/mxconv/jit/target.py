@@ -33,6 +33,9 @@ class Target:
     has_half: bool
     """Whether the CPU converts float16 itself; elsewhere the conversion is emitted from integer operations."""
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # many caches have a target in their keys, and few differ in anything else
+
     def lanes(self, itemsize: int) -> int:
         """Elements of that size in one vector register."""
         return self.vector_bytes // itemsize

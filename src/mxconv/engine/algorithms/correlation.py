@@ -7,9 +7,10 @@ backward_data  source y, destination x, rows = input channels, reduction over ou
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +30,12 @@ SLOTS = {"w": "w", **{name: name for name in OPERANDS}, "panels": "panels", "scr
 """Which slot of an argument block receives which address, besides src and dst."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Roles:
-    """A problem as the kernel sees it: which array is read, which is written, and which weight axis is which."""
+    """A problem as the kernel sees it: which array is read, which is written, and which weight axis is which.
+
+    Every algorithm asks for them, one after the other, so that they are made once, and caches know them by identity.
+    """
 
     src: str
     dst: str
@@ -46,33 +50,27 @@ class Roles:
     """Elements from one source coordinate to the next, by spatial axis; likewise for dst and the weight's taps."""
     dst_strides: Ints
     w_strides: Ints
+    grid: Ints = field(init=False)
+    """Grid positions of the largest phase, by axis."""
+    pixels: int = field(init=False)
+    """The same of all axes together."""
+    phases: int = field(init=False)
+    all_taps: int = field(init=False)
+    """Taps of all phases; each belongs to one."""
+    most_taps: int = field(init=False)
+    """Taps of the phase that has the most."""
 
-    @property
-    def grid(self) -> Ints:
-        """Grid positions of the largest phase, by axis."""
-        return tuple(axis.positions for axis in self.axes)
-
-    @property
-    def pixels(self) -> int:
-        """Grid positions of the largest phase."""
-        return math.prod(self.grid)
-
-    @property
-    def phases(self) -> int:
-        return math.prod(len(axis.phases) for axis in self.axes)
-
-    @property
-    def all_taps(self) -> int:
-        """Taps of all phases; each belongs to one."""
-        return math.prod(sum(len(phase.taps) for phase in axis.phases) for axis in self.axes)
-
-    @property
-    def most_taps(self) -> int:
-        """Taps of the phase that has the most."""
-        return math.prod(max((len(phase.taps) for phase in axis.phases), default=0) for axis in self.axes)
+    def __post_init__(self) -> None:
+        set_once = object.__setattr__
+        taps = [[len(phase.taps.indices) for phase in axis.phases] for axis in self.axes]
+        set_once(self, "grid", tuple([axis.positions for axis in self.axes]))
+        set_once(self, "pixels", math.prod(self.grid))
+        set_once(self, "phases", math.prod(map(len, taps)))
+        set_once(self, "all_taps", math.prod(map(sum, taps)))
+        set_once(self, "most_taps", math.prod([max(own, default=0) for own in taps]))
 
 
-@functools.lru_cache(maxsize=64)  # every algorithm asks, one after the other
+@functools.lru_cache(maxsize=64)
 def roles_of(p: ConvProblem) -> Roles:
     """The correlation that a problem is."""
     own_in, own_out = p.in_channels // p.groups, p.out_channels // p.groups
@@ -101,6 +99,7 @@ def roles_of(p: ConvProblem) -> Roles:
     )
 
 
+@functools.lru_cache(maxsize=64)
 def merged(roles: Roles) -> Roles:
     """The same correlation with neighbouring axes made one where each position only sees itself and rows follow each
     other without a gap, in the source and in the destination: the pixels of a 1x1 convolution are one long row."""
@@ -133,6 +132,7 @@ def is_pointwise(axis: geometry.AxisPlan, extent: int) -> bool:
     return axis == geometry.forward_axis(extent, 1, 1, 1, 0)
 
 
+@functools.lru_cache(maxsize=64)
 def with_row_axis(roles: Roles) -> Roles:
     """The same correlation with at least two axes: a 1-D one gets a row axis of extent 1."""
     if len(roles.axes) > 1:
@@ -170,8 +170,7 @@ def make_tables(
             first += len(phase.taps)
         tap_at = head + len(lists)
         for phase in axis.phases:
-            for tap in phase.taps:
-                lists += (tap.tap, tap.offset)
+            lists += itertools.chain.from_iterable(phase.taps)
         assert head + len(lists) == tap_at + TAP_ROW * first
         assert tap_at == phase_at + PHASE_ROW * len(axis.phases)
         block = blocks[a] if blocks else 1
@@ -209,8 +208,10 @@ class Box:
 
 def offsets_of(axis: geometry.AxisPlan, phase: geometry.Phase, joined: bool) -> tuple[int, int]:
     """The least and the greatest offset of a phase's taps (of all phases' if joined); 0, 0 without taps."""
-    taps = [tap.offset for p in axis.phases if joined or p is phase for tap in (p.taps[:1] + p.taps[-1:])]
-    return min(taps, default=0), max(taps, default=0)
+    offsets = [p.taps.offsets for p in (axis.phases if joined else (phase,)) if p.taps.offsets]
+    if not offsets:
+        return 0, 0
+    return min([rising[0] for rising in offsets]), max([rising[-1] for rising in offsets])
 
 
 def reach(axis: geometry.AxisPlan, joined: bool = False) -> int:
@@ -228,6 +229,7 @@ def shared_zeros(extent: int, low: int, high: int, length: int, step: int) -> in
     return max(0, min(-low, after, high - low))
 
 
+@functools.lru_cache(maxsize=64)
 def halo(roles: Roles, joined: bool = False) -> int:
     """Elements by which a staged row of the lane axis is longer than its grid positions, at most over all phases."""
     axis, extent = roles.axes[-1], roles.src_spatial[-1]
@@ -239,18 +241,24 @@ def halo(roles: Roles, joined: bool = False) -> int:
     return max(halos)
 
 
+@functools.lru_cache(maxsize=64)
+def _reaches(roles: Roles, joined: tuple[int, ...]) -> tuple[Ints, tuple[tuple[int, int], ...]]:
+    """What `reach` says of each axis, and `offsets_of` of each phase of the last one."""
+    axis, last = roles.axes[-1], len(roles.axes) - 1
+    ends = tuple(offsets_of(axis, phase, last in joined) for phase in axis.phases)
+    return tuple(reach(axis, a in joined) for a, axis in enumerate(roles.axes)), ends
+
+
 def measure_box(
-    roles: Roles, block: Sequence[int], splits: Sequence[int], lanes: int, joined: Sequence[int] = ()
+    roles: Roles, block: Sequence[int], splits: Sequence[int], lanes: int, joined: tuple[int, ...] = ()
 ) -> Box:
     """The staged copy of a box with so many grid positions on each axis (see jit/kernels/staging.py)."""
-    spans = []
-    for a, (axis, length) in enumerate(zip(roles.axes, block, strict=True)):
-        spans.append((length - 1) * axis.src_step + reach(axis, a in joined) + 1)
+    reaches, ends = _reaches(roles, joined)
+    spans = [(n - 1) * axis.src_step + far + 1 for axis, n, far in zip(roles.axes, block, reaches, strict=True)]
     grids = [-(-span // split) for span, split in zip(spans, splits, strict=True)]
-    axis, last = roles.axes[-1], len(roles.axes) - 1
+    axis = roles.axes[-1]
     pitch, most_shared = 0, 0
-    for phase in axis.phases:
-        low, high = offsets_of(axis, phase, last in joined)
+    for phase, (low, high) in zip(axis.phases, ends, strict=True):
         length, shared = min(block[-1], phase.count), 0
         if splits[-1] == 1 and block[-1] >= phase.count > 0:
             shared = shared_zeros(roles.src_spatial[-1], low, high, length, axis.src_step)
@@ -317,7 +325,7 @@ def book_packing(
     row_groups = -(-roles.rows // mr)
     elements = p.groups * row_groups * mr * roles.all_taps * roles.channels * numbers.parts
     ledger.book(PANELS, elements * numbers.computed.itemsize)
-    taps = [[[tap.tap for tap in phase.taps] for phase in axis.phases] for axis in roles.axes]
+    taps = [[phase.taps.indices for phase in axis.phases] for axis in roles.axes]
     key = (algorithm, module.target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, mr, chain, taps)
     step = Step("pack_weight", job_at(module.address("pack_weight")), p.groups * row_groups * roles.phases)
     return Packing(step, ledger.entries[PANELS][1], repr(key))

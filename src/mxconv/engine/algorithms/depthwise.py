@@ -6,6 +6,7 @@ grid rows of a tile that its taps reach. The weight is read where it lies.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Plain, Verdict, kernels
-from .correlation import SLOTS, Roles, compiled_words, make_tables, roles_of, with_row_axis
+from .correlation import SLOTS, compiled_words, make_tables, roles_of, with_row_axis
 from .planes import MOST_STAGED_BYTES, Box, Plane, column_offsets, measure_box, plane_of, plane_values, refusal
 
 LAYOUT = Layout((*PLANE_ARGS, *ARGS))
@@ -84,8 +85,17 @@ class Cut:
     box: Box
 
 
-def choose_cut(p: ConvProblem, roles: Roles, plane: Plane, target: Target, thrift: int) -> Cut:
+def choose_cut(p: ConvProblem, target: Target, thrift: int = 0) -> Cut:
     """The tile with the least estimated cycles, and boxes whose staged copy stays in cache."""
+    return _choose_cut(p, target, thrift, config.get("block_pixels"))
+
+
+@functools.lru_cache(maxsize=64)
+def _choose_cut(p: ConvProblem, target: Target, thrift: int, limit: int | None) -> Cut:
+    """The same within so many pixels of a block: whether it applies is asked, then an estimate, and then the plan."""
+    roles = with_row_axis(roles_of(p))
+    plane = plane_of(roles)
+    assert plane is not None
     size = Numbers.of(p.dtype).computed.itemsize
     lanes = target.lanes(size)
     rows, columns = roles.grid[-2:]
@@ -95,7 +105,7 @@ def choose_cut(p: ConvProblem, roles: Roles, plane: Plane, target: Target, thrif
         for shape in shapes(target, by_row.taps)
     }
     shape = min(costs, key=costs.__getitem__)
-    skips, limit = by_row.taps >= SKIPPED_TAPS, config.get("block_pixels")
+    skips = by_row.taps >= SKIPPED_TAPS
     column_block = min(columns, limit or columns, max(lanes * shape.nv, COLUMN_BLOCK >> thrift))
 
     def box_of(block: int) -> Box:
@@ -131,7 +141,7 @@ class Depthwise(Plain):
             return Verdict(False, "a single grid row, needs several that share what is staged")
         if roles.dst_strides[-1] * roles.axes[-1].dst_step != 1 and roles.grid[-1] > 1:
             return Verdict(False, "results of a row that are no neighbours, needs the last axis contiguous")
-        staged = self._cut(problem, roles, target).box.staged * Numbers.of(problem.dtype).computed.itemsize
+        staged = choose_cut(problem, target).box.staged * Numbers.of(problem.dtype).computed.itemsize
         if staged > MOST_STAGED_BYTES:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
@@ -140,7 +150,7 @@ class Depthwise(Plain):
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
         roles = with_row_axis(roles_of(problem))
-        cut = self._cut(problem, roles, target)
+        cut = choose_cut(problem, target)
         numbers = Numbers.of(problem.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
         planes = problem.batch * problem.groups * math.prod(roles.grid[:-2])
@@ -160,17 +170,12 @@ class Depthwise(Plain):
         moving = bytes_ / machine.memory_bytes if 2 * bytes_ > machine.l3 else 0.0
         return machine.dispatch + work / threads + moving
 
-    def _cut(self, p: ConvProblem, roles: Roles, target: Target, thrift: int = 0) -> Cut:
-        plane = plane_of(roles)
-        assert plane is not None
-        return choose_cut(p, roles, plane, target, thrift)
-
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, with_row_axis(roles_of(problem))
         numbers = Numbers.of(p.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
-        cut = self._cut(p, roles, target, thrift)
+        cut = choose_cut(p, target, thrift)
         plane, shape = cut.plane, cut.shape
         by_row, by_lane = plane.taps[-2:]
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)

@@ -6,6 +6,7 @@ grouped and depthwise convolutions, thin layers, and large kernels.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
@@ -92,9 +93,7 @@ def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tu
     axis = roles.axes[-2]
     counts = {len(phase.taps) for phase in axis.phases}
     taps = counts.pop() if len(counts) == 1 else 0
-    dense = all(
-        b.offset - a.offset == axis.src_step for phase in axis.phases for a, b in itertools.pairwise(phase.taps)
-    )
+    dense = all(phase.taps.offsets.step == axis.src_step for phase in axis.phases)
     # The weights of a chunk of taps stay in registers beside the sums; more rows than image rows are waste.
     many = target.registers >= 32
     most = min(7 if many else 4, axis.positions)
@@ -107,6 +106,7 @@ def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tu
     return Tile(1, 2 if wide else 1), RowTile(grid_rows, sizes)
 
 
+@functools.lru_cache(maxsize=64)
 def interleave_of(roles: Roles) -> int:
     """How many phases of the lane axis a task computes together: all of a stride of 2, 4 or 8 whose results lie side
     by side, so that whole rows are stored; else 1."""
@@ -129,6 +129,7 @@ def cycles(tile: Tile, vectors: int) -> float:
     return total
 
 
+@functools.lru_cache(maxsize=64)
 def is_one_row(roles: Roles) -> bool:
     """Whether the rows of a box are one, staged without halo columns and stored one right after the other."""
     row, lane = roles.axes[-2:]
@@ -203,11 +204,12 @@ def choose_cut(
     lane = min(most[-1], lane_block, limit or lane_block)
     # A box has several positions on the row axis and perhaps on the one before it; one on any axis further out.
     planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]
-    best: tuple[float, Cut] | None = None
+    best: tuple[float, Cut, int] | None = None
     # By vector and source channel: its products, and a share of storing each result channel's sums.
     step = interleave_of(roles)
     tap_work = step * (roles.most_taps / 2 + (1 if by_row else 3) / max(1, roles.channels))
     row_groups = -(-roles.rows // tile.mr)
+    all_row_blocks = [n for n in ROW_BLOCKS if n <= max(1, row_groups)]
     for plane, row in itertools.product(planes, halves(most[-2], limit)):
         sizes = (*(1,) * (len(most) - 3), plane, row)[-(len(most) - 1) :]
         cut = cut_into(roles, (*sizes, lane), lanes)
@@ -221,14 +223,14 @@ def choose_cut(
             runs *= box_rows
         # A tile that is narrower than the others loads more for each product.
         vectors += 0.5 * (vectors % nv)
-        for row_blocks in (n for n in ROW_BLOCKS if n <= max(1, row_groups)):
+        for row_blocks in all_row_blocks:
             rows = -(-row_groups // row_blocks) * tile.mr
             work = 2.5 * cut.box.staged / lanes + runs * vectors * tap_work * rows + 100
             cost = work * -(-boxes * row_blocks // threads)
             if best is None or cost < best[0]:
-                best = cost, replace(cut, row_blocks=row_blocks)
+                best = cost, cut, row_blocks
     assert best is not None
-    return best[1]
+    return replace(best[1], row_blocks=best[2])
 
 
 def _least_staged(roles: Roles, lanes: int) -> int:
@@ -288,7 +290,9 @@ class Direct(Plain):
             storing, starting = STORING / 3, 2 * ROW_START * cut.runs * box_rows * rows / tile.mr
         elif roles.rows == 1:
             busy, storing, starting = SINGLE_ROW
-        work = boxes * (busy * vectors * rows * products + 2 * storing * vectors * roles.rows + starting)
+        # The last box on an axis may be a smaller one.
+        filled = math.prod(n / (-(-n // b) * b) for n, b in zip(roles.grid, cut.block, strict=True))
+        work = boxes * (filled * vectors * (busy * rows * products + 2 * storing * roles.rows) + starting)
         work += copies * (STAGING * cut.box.staged / lanes + STAGING_ROWS * cut.box.rows)
         seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
         if packs_weight:

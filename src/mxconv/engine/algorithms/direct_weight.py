@@ -15,6 +15,7 @@ from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.direct_weight import ARGS, Spec, emit_direct_weight
 from ...jit.kernels.gemm import Tile
+from ...jit.kernels.weight_panels import SEGMENT, STATE
 from ...jit.numbers import Numbers
 from ...jit.target import Target
 from ..machine import Machine
@@ -23,19 +24,36 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
-from .correlation import Roles, common_values, make_tables, measure_box, roles_of, staged_state, with_row_axis
+from .correlation import (
+    Roles,
+    common_values,
+    is_pointwise,
+    make_tables,
+    measure_box,
+    merged,
+    roles_of,
+    staged_state,
+    with_row_axis,
+)
 from .costs import traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
 CHAIN = 256
-"""Most pixels in a box: products in one chain of additions."""
+"""Most pixels in one chain of additions."""
+BOX = (128, 784)
+"""Most pixels in a box, all of its samples together: the fewest and the most; between them, as many as make"""
+STAGED_BYTES = 128 << 10
+"""of staged samples, so that those and what is fetched meanwhile for the next box are in an L2 cache."""
+PART_PAIRS = (192, 1024)
+"""Pairs (tap, channel) of a part of the channels: as few as threads may share out, since each packs dy for itself, and
+as many as make others worth while."""
 SLICES = 8
 """Most slices, each with sums of its own."""
 SLICE_PIXELS = 784
-"""Least pixels in a slice, from the third on: its sums are written, and read again to be added, once each."""
-PART_PAIRS = 192
-"""Least (tap, channel) pairs for which a thread stages boxes that another one stages too."""
+"""Least pixels in a slice: its sums are written, and read again to be added, once each."""
+TASKS = 12
+"""Tasks from which on there is no need for slices."""
 LEAST_PRODUCTS = 32
 """Products in a sum, from which on panels pay where x or dy has a single channel."""
 MOST_STAGED_BYTES = 64 << 20
@@ -54,13 +72,42 @@ def tile_for(target: Target, lanes: int, rows: int) -> Tile:
     return Tile(6 if nv == widest else 8, nv)
 
 
+def _evenly(count: int, most: int) -> int:
+    """The size of the largest of equal parts, none larger than `most` (or 1)."""
+    return -(-count // -(-count // max(1, most))) if count > 0 else 1
+
+
 def box_of(roles: Roles, most: int) -> tuple[int, ...]:
-    """As many grid positions as a chain may have: whole rows first, then rows, then planes."""
-    block = []
+    """So many grid positions at most: whole rows first, then planes."""
+    block: list[int] = []
     for axis in reversed(roles.axes):
-        block.append(max(1, min(axis.positions, most)))
+        block.append(_evenly(axis.positions, most))
         most //= block[-1]
     return tuple(reversed(block))
+
+
+def _box_pixels(p: ConvProblem, roles: Roles, size: int) -> int:
+    """Most pixels of a box; where it is the only one, nothing is fetched meanwhile."""
+    fewest, most = BOX
+    if p.batch * roles.pixels <= most:
+        return most
+    channels = min(roles.channels, -(-PART_PAIRS[1] // max(1, roles.most_taps)))
+    per_pixel = channels * size * math.prod(axis.src_step for axis in roles.axes)
+    return min(most, max(fewest, STAGED_BYTES // max(1, per_pixel)))
+
+
+def _skipping(roles: Roles) -> Roles:
+    """The same sums where planes and rows that no tap reaches are not there, nor samples of a row that alternate with
+    those that it does: what 1x1 with strides leaves out.
+    """
+    axes, extents, strides = list(roles.axes), list(roles.src_spatial), list(roles.src_strides)
+    for a, axis in enumerate(roles.axes):
+        taps, count, step = axis.phases[0].taps, axis.positions, axis.src_step
+        if a == len(axes) - 1 and strides[a] * step != 2:
+            continue
+        if step > 1 and [*taps[:2]] == [geometry.Tap(0, 0)] and (count - 1) * step < extents[a]:
+            axes[a], extents[a], strides[a] = geometry.forward_axis(count, 1, 1, 1, 0), count, strides[a] * step
+    return replace(roles, axes=tuple(axes), src_spatial=tuple(extents), src_strides=tuple(strides))
 
 
 def _fewer_rows(roles: Roles) -> Roles:
@@ -68,10 +115,7 @@ def _fewer_rows(roles: Roles) -> Roles:
 
     The array in lanes is transposed, the other one only copied; so the smaller one belongs there.
     """
-    is_symmetric = all(
-        axis.src_step == 1 and axis.phases[0].taps == (geometry.Tap(0, 0),) and axis.phases[0].count == extent
-        for axis, extent in zip(roles.axes, roles.src_spatial, strict=True)
-    )
+    is_symmetric = all(map(is_pointwise, roles.axes, roles.src_spatial))
     if not is_symmetric or roles.rows <= roles.channels:
         return roles
     return replace(
@@ -127,47 +171,63 @@ class DirectWeight(Plain):
         return 2 * machine.dispatch + seconds + TWICE * traffic_seconds(problem, machine, threads)
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
-        p, roles = problem, with_row_axis(_fewer_rows(roles_of(problem)))
+        p, roles = problem, with_row_axis(merged(_skipping(_fewer_rows(roles_of(problem)))))
         numbers = Numbers.of(p.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
         tile = tile_for(target, lanes, min(roles.rows, config.get("block_channels") or roles.rows))
         nr = tile.nv * lanes
-        chain = min(CHAIN, config.get("block_reduction") or CHAIN, config.get("block_pixels") or CHAIN)
-        block = box_of(roles, max(1, chain >> thrift))
+        most = max(1, min(_box_pixels(p, roles, size) >> thrift, config.get("block_pixels") or BOX[1]))
+        block = box_of(roles, most)
         box = measure_box(roles, block, [1] * len(roles.axes), lanes)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, block, strict=True))
-        pairs = roles.channels * roles.most_taps
-        panels, pair_groups = -(-roles.rows // nr), -(-pairs // tile.mr)
-        partial_size = panels * pair_groups * tile.mr * nr
-        # A chain takes as many samples as it has room for, where one is a single box.
-        box_samples = max(1, min(p.batch, (chain >> thrift) // math.prod(block))) if blocks == 1 else 1
+        # A box takes as many samples as it has room for, where one is a single box.
+        box_samples = _evenly(p.batch, most // math.prod(block)) if blocks == 1 else 1
         boxes = -(-p.batch // box_samples) * blocks
-        affordable = PARTIAL_BYTES // max(1, partial_size * p.groups * size)
-        worth = max(2, p.batch * blocks * math.prod(block) // SLICE_PIXELS)
-        slices = max(1, min(SLICES >> thrift, boxes, worth, affordable))
-        slice_boxes = -(-boxes // slices)
-        slices = max(1, -(-boxes // max(1, slice_boxes)))
-        # Threads that find no slice share the pairs of one: each then stages the boxes for itself.
-        parts = max(1, min(-(-2 * threads // (slices * p.groups)), pairs // PART_PAIRS)) if threads > 1 else 1
-        part_groups = -(-pair_groups // parts)
-        parts = -(-pair_groups // max(1, part_groups))
-        run_tasks = slices * p.groups * parts
+        runs = math.prod(block[:-1])
+        pixels = box_samples * math.prod(block)
+        chain = _evenly(pixels, min(CHAIN, config.get("block_reduction") or CHAIN))
+
+        pairs = roles.channels * roles.most_taps
+        panels = -(-roles.rows // nr)
+        least, most_pairs = PART_PAIRS
+        worth = p.batch * blocks * math.prod(block) // SLICE_PIXELS
+        affordable = PARTIAL_BYTES // max(1, p.groups * panels * nr * (pairs + tile.mr) * size)
+        without = p.groups * panels * max(1, pairs // least)
+        slices = max(1, min(SLICES >> thrift, boxes, worth, affordable, -(-TASKS // max(1, without))))
+        slices = 1 << slices.bit_length() - 1
+        # Threads share parts of the channels, and panels: each then stages x, or packs dy, for itself.
+        wanted = -(-(4 * threads if threads > 1 else 1) // max(1, slices * p.groups))
+        parts = max(-(-pairs // max(1, most_pairs >> thrift)), min(wanted, pairs // least))
+        parts = -(-parts // threads) * threads if parts > 1 else 1
+        part_channels = -(-roles.channels // parts) or 1
+        parts = -(-roles.channels // part_channels)
+        part_sums = -(-part_channels * roles.most_taps // tile.mr) * tile.mr * nr
+        part_panels = _evenly(panels, -(-panels * parts // wanted))
+        row_parts = -(-panels // part_panels)
+        run_tasks = slices * p.groups * parts * row_parts
+        add_tasks = p.groups * parts * panels if slices > 1 else 0
         threads = max(1, min(threads, run_tasks))
+        panel_sums = part_sums if boxes > 1 else 0
+        slice_sums = p.groups * parts * panels * part_sums
+        spare = lanes * nr  # the last square of a part's pairs may be read whole
 
         scratch = Ledger()
-        scratch.book("state", staged_state(len(roles.axes)))
-        runs = math.prod(block[:-1])
+        scratch.book("state", staged_state(len(roles.axes)) + 8 * len(STATE))
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * box.rows),
-            ("at_runs", 8 * len(staging.RUN_LIST) * runs * box_samples),
-            ("at_offsets", 8 * pair_groups * tile.mr),
-            ("at_staged", (box.staged * roles.channels * box_samples + lanes) * size),
-            ("at_panel", panels * box_samples * runs * block[-1] * nr * size),
+            ("at_runs", 8 * len(staging.RUN_LIST) * runs),
+            ("at_segments", 8 * len(SEGMENT) * runs),
+            ("at_pixels", 8 * pixels),
+            ("at_offsets", 8 * (part_channels * roles.most_taps + tile.mr)),
+            ("at_places", 8 * (part_channels * roles.most_taps + lanes)),
+            ("at_staged", (box.staged * part_channels * box_samples + lanes) * size),
+            ("at_panel", pixels * nr * size),
+            ("at_sums", (part_sums + (part_panels - 1) * panel_sums + spare) * size if slices == 1 else 0),
         ):
             scratch.book(name, bytes_)
         ledger = Ledger()
-        ledger.book("partial", slices * p.groups * partial_size * size)
+        ledger.book("partial", (slices * slice_sums + spare) * size if slices > 1 else 0)
         ledger.book("scratch", scratch.total * threads)
 
         tables = make_tables(roles, block)
@@ -176,31 +236,33 @@ class DirectWeight(Plain):
             "blocks": blocks,
             "boxes": boxes,
             "slices": slices,
-            "slice_boxes": slice_boxes,
             "batch": p.batch,
             "box_samples": box_samples,
+            "chain": chain,
             "parts": parts,
-            "part_groups": part_groups,
+            "part_channels": part_channels,
+            "row_parts": row_parts,
+            "part_panels": part_panels,
             "run_tasks": run_tasks,
             "panels_of_rows": panels,
-            "pair_groups": pair_groups,
-            "partial_size": partial_size,
-            "add_tasks": -(-pairs // lanes) * p.groups,
+            "panel_sums": panel_sums,
+            "slice_sums": slice_sums,
+            "add_tasks": add_tasks,
             "dst_lane": roles.dst_strides[-1],
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
         module = kernels(emit_direct_weight, Spec(p.dtype, tile), target)
+        steps = [Step("run", job_at(module.address("run")), run_tasks)]
+        if slices > 1:
+            steps.append(Step("add_slices", job_at(module.address("add_slices")), add_tasks))
         return Plan(
             problem=p,
             algorithm=self.name,
-            blocks={"pixels": blocks, "channels": panels, "reduction": boxes},
+            blocks={"pixels": blocks, "channels": panels, "reduction": boxes * -(-pixels // chain)},
             threads=threads,
-            steps=(
-                Step("run", job_at(module.address("run")), run_tasks),
-                Step("add_slices", job_at(module.address("add_slices")), values["add_tasks"]),
-            ),
+            steps=tuple(steps),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
             addresses={"src": roles.src, "dst": roles.dst, "w": "w", "partial": "partial", "scratch": "scratch"},

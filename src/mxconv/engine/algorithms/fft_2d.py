@@ -122,15 +122,17 @@ def line_cycles(n: int) -> float:
     return 2 * n * sum(PASS_CYCLES[radix] for radix in split(n))
 
 
-def tile_cycles(tiles: Tiles, roles: Roles, lanes: int, itemsize: int, src_step: int = 1, dst_step: int = 1) -> float:
+def tile_cycles(
+    by_row: Tiling, by_column: Tiling, roles: Roles, lanes: int, itemsize: int, src_step: int = 1, dst_step: int = 1
+) -> float:
     """Cycles that one vector of tiles takes on one core, if columns lie so far apart."""
-    height, width = tiles.rows.size, tiles.columns.size
-    given, wanted = min(height, roles.src_spatial[-2]), tiles.rows.results
+    height, width = by_row.size, by_column.size
+    given, wanted = min(height, roles.src_spatial[-2]), by_row.results
     rows = (given + wanted) / 2 * line_cycles(width // 2) + (height - given) * width
     columns = width / 2 * line_cycles(height)
-    slow, slower = (step if step in NEAR else FAR for step in (src_step, dst_step))
+    slow, slower = src_step if src_step in NEAR else FAR, dst_step if dst_step in NEAR else FAR
     moved = slow * STAGING * given * min(width, roles.src_spatial[-1])
-    moved += slower * STORING * wanted * tiles.columns.results
+    moved += slower * STORING * wanted * by_column.results
     # A tile that does not stay in L2 is written, read and written, and read again.
     values = height * width / 2
     beyond = max(0.0, 1 - TILE_L2 / (2 * values * lanes * itemsize))
@@ -154,17 +156,20 @@ def choose_tiles(roles: Roles, lanes: int, itemsize: int, thrift: int = 0) -> Ti
 def _choose_tiles(roles: Roles, lanes: int, itemsize: int, most_bytes: int, limit: int | None) -> Tiles:
     """The same within so many bytes and results of a tile: an estimate asks, and then the plan."""
     both = [list(tilings(axis, extent)) for axis, extent in zip(roles.axes[-2:], roles.src_spatial[-2:], strict=True)]
-    found = [Tiles(*pair) for pair in itertools.product(*both)]
+    found = list(itertools.product(*both))
     small = [
-        t
-        for t in found
-        if t.rows.size * t.columns.size * lanes * itemsize <= most_bytes
-        and (limit is None or t.rows.results * t.columns.results <= limit)
+        (rows, columns)
+        for rows, columns in found
+        if rows.size * columns.size * lanes * itemsize <= most_bytes
+        and (limit is None or rows.results * columns.results <= limit)
     ]
     if not small:
-        least = min(t.rows.size * t.columns.size for t in found)
-        small = [t for t in found if t.rows.size * t.columns.size == least]
-    return min(small, key=lambda t: t.count * tile_cycles(t, roles, lanes, itemsize))
+        least = min(rows.size * columns.size for rows, columns in found)
+        small = [(rows, columns) for rows, columns in found if rows.size * columns.size == least]
+    cycles = [
+        rows.tiles * columns.tiles * tile_cycles(rows, columns, roles, lanes, itemsize) for rows, columns in small
+    ]
+    return Tiles(*small[cycles.index(min(cycles))])
 
 
 def count_positions(p: ConvProblem, roles: Roles, tiles: Tiles) -> int:
@@ -216,7 +221,7 @@ class Fft2d:
             are_beside = (problem.strides_of(name)[1] == 1 for name in (roles.src, roles.dst))
             beside_src, beside_dst = are_beside
             steps = (1 if beside_src else steps[0], 1 if beside_dst else steps[1])
-        cycles = tile_cycles(tiles, roles, lanes, size, *steps)
+        cycles = tile_cycles(tiles.rows, tiles.columns, roles, lanes, size, *steps)
         # The last of a thread's tasks may be one that the others do not have.
         work = cycles * -(-tasks * roles.phases // threads)
         if packs_weight:
@@ -332,7 +337,7 @@ class Fft2d:
             "scratch_bytes": scratch.total,
             **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
         }
-        taps = [[(phase.taps[0].offset, [t.tap for t in phase.taps]) for phase in axis.phases] for axis in roles.axes]
+        taps = [[(phase.taps[0].offset, phase.taps.indices) for phase in axis.phases] for axis in roles.axes]
         key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, tiles, by_tile, taps)
         pack = Step("pack_weight", job_at(module.address("pack_weight")), vectors * roles.phases)
         return Plan(

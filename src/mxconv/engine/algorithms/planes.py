@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -39,14 +38,11 @@ class Progression:
 
 
 def progression(axis: geometry.AxisPlan) -> Progression | None:
-    """The taps of an axis, if it has a single phase and they are evenly spaced."""
+    """The taps of an axis, if it has a single phase."""
     if len(axis.phases) != 1 or not axis.phases[0].taps:
         return None
     taps = axis.phases[0].taps
-    steps = {(b.offset - a.offset, b.tap - a.tap) for a, b in itertools.pairwise(taps)} or {(1, 1)}
-    if len(steps) > 1:
-        return None
-    dilation, tap_step = steps.pop()
+    dilation, tap_step = (taps.offsets.step, taps.indices.step) if len(taps) > 1 else (1, 1)
     return Progression(taps[0].offset, dilation, taps[0].tap, tap_step, len(taps))
 
 
@@ -68,7 +64,7 @@ class Plane:
 
 
 def plane_of(roles: Roles) -> Plane | None:
-    """The plane of a problem whose axes all have evenly spaced taps."""
+    """The plane of a problem whose axes all have a single phase."""
     found = tuple(progression(axis) for axis in roles.axes)
     taps = tuple(t for t in found if t is not None)
     if len(taps) < len(found):
@@ -90,7 +86,7 @@ def refusal(p: ConvProblem, roles: Roles) -> str:
         return f"{roles.rows} result channels a group, pays up to {MOST_ROWS}"
     plane = plane_of(roles)
     if plane is None:
-        return "several phases, or taps that are not evenly spaced; needs one phase"
+        return "several phases, needs one"
     if plane.step > MOST_STEP:
         return f"rows {plane.step} dilations apart, pays up to {MOST_STEP}"
     return ""

@@ -22,7 +22,7 @@ from ...jit.kernels.winograd_tiles import ARGS, ENTRY, LANE_PHASE, SLOT, Spec, c
 from ...jit.kernels.winograd_tiles import AXIS_STATE as KERNEL_AXIS_STATE
 from ...jit.kernels.winograd_tiles import STATE as KERNEL_STATE
 from ...jit.numbers import Numbers
-from ...jit.target import Target
+from ...jit.target import Target, current
 from ...jit.winograd import winograd
 from ..machine import Machine
 from ..plan import PANELS, Packing, Plan, Step
@@ -90,7 +90,7 @@ class Winograd:
         return ACCEPTED
 
     def error(self, problem: ConvProblem) -> float:
-        form = form_of(problem, self.m, 1)
+        form = form_of(problem, self.m, lanes_of(problem, current()))
         assert not isinstance(form, str)
         products = form.entries * form.outer_taps
         length = min(products, form.chain)
@@ -102,7 +102,7 @@ class Winograd:
     ) -> float:
         form = form_of(problem, self.m, lanes_of(problem, target))
         assert not isinstance(form, str)
-        cut = choose_cut(form, target, problem.batch, problem.groups, threads, 0)
+        cut = choose_cut(problem, self.m, target, threads, 0)
         cycle = 4 * form.lanes / machine.flops
         (m_row, r_row), (m_lane, r_lane) = form.row_size, form.lane_size
         staged = (cut.rows * m_row + r_row - 1) * (cut.columns * m_lane + r_lane - 1) * form.lane_residues * cut.samples
@@ -128,7 +128,7 @@ class Winograd:
         form = form_of(p, self.m, lanes_of(p, target))
         assert not isinstance(form, str)
         roles, lanes, size = form.roles, form.lanes, form.size
-        cut = choose_cut(form, target, p.batch, p.groups, threads, thrift)
+        cut = choose_cut(p, self.m, target, threads, thrift)
         tile, nr = cut.tile, cut.tile.nv * lanes
         panels = -(-roles.rows // nr)
         block_panels = -(-panels // cut.panel_blocks)
@@ -252,7 +252,7 @@ class Winograd:
         key = (
             self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, nr, form.row_size,
             form.lane_size, form.row.phases, form.lane.phases,
-            [[[tap.tap for tap in phase.taps] for phase in axis.phases] for axis in roles.axes[:-2]],
+            [[phase.taps.indices for phase in axis.phases] for axis in roles.axes[:-2]],
         )  # fmt: skip
         packing = Packing(
             Step("pack_weight", job_at(module.address("pack_weight")), pack_tasks),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -14,8 +13,8 @@ from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
 from ...jit.target import Target
 from ...jit.winograd import winograd
-from ..problem import ConvProblem
-from .correlation import Roles, halves, roles_of, with_row_axis
+from ..problem import ConvProblem, Ints
+from .correlation import Roles, halves, reach, roles_of, with_row_axis
 
 _T = TypeVar("_T")
 
@@ -36,6 +35,8 @@ AGAIN = 25
 """The same of tiles that do not fit in the L2 cache, and are read again for each chunk of panels."""
 MOST_POINTS = {1: 9, 2: 49}
 """Products of a tile, at most, with one and with two transformed axes."""
+RANGES = (1, 2, 3, 4, 8, 16)
+"""Ranges of result channels that are considered, besides one for each panel."""
 JOINED = (2, 3, 4)
 """Strides of a deconvolution whose phases on the last axis are computed together."""
 
@@ -46,7 +47,7 @@ class Class:
 
     first: int
     """The least offset."""
-    taps: tuple[int, ...]
+    taps: range
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,18 @@ class Transformed:
 
 
 def transformed(axis: geometry.AxisPlan) -> Transformed | None:
-    """An axis whose taps are evenly spaced in every phase; None for others."""
+    """An axis whose phases have as many classes of taps each; None for others."""
     phases: list[tuple[Class, ...]] = []
-    steps: set[int] = set()
+    delta = 1
     for phase in axis.phases:
-        by_residue: dict[int, list[geometry.Tap]] = {}
-        for tap in phase.taps:
-            by_residue.setdefault(tap.offset % axis.src_step, []).append(tap)
-        for taps in by_residue.values():
-            steps |= {b.offset - a.offset for a, b in itertools.pairwise(taps)}
-        classes = [Class(taps[0].offset, tuple(tap.tap for tap in taps)) for taps in by_residue.values()]
-        phases.append(tuple(classes) or (Class(0, ()),))
-    if len(steps) > 1 or len({len(classes) for classes in phases}) != 1:
+        taps = phase.taps
+        apart = axis.src_step // math.gcd(axis.src_step, taps.offsets.step)  # from one tap of a class to the next
+        classes = [taps[i::apart] for i in range(min(apart, len(taps)))]
+        if len(taps) > apart:
+            delta = apart * taps.offsets.step // axis.src_step
+        phases.append(tuple(Class(own.offsets[0], own.indices) for own in classes) or (Class(0, range(0)),))
+    if len({len(classes) for classes in phases}) != 1:
         return None
-    delta = steps.pop() // axis.src_step if steps else 1
     return Transformed(tuple(phases), delta, max(1, *(len(c.taps) for classes in phases for c in classes)))
 
 
@@ -160,7 +159,7 @@ class Form:
         """Elements over which the taps of one channel on the last two axes lie in the weight; 0: not upwards."""
         total = 1
         for axis, step in zip(self.roles.axes[-2:], self.roles.w_strides[-2:], strict=True):
-            most = max(tap.tap for phase in axis.phases for tap in (*phase.taps, geometry.Tap(0, 0)))
+            most = max([0, *(max(p.taps.indices[0], p.taps.indices[-1]) for p in axis.phases if p.taps)])
             if most and step < 0:
                 return 0
             total += most * step
@@ -173,15 +172,13 @@ class Form:
         return max(firsts) - min(firsts) if self.lane_phases > 1 else 0
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def form_of(p: ConvProblem, m: int, lanes: int) -> Form | str:
     """The problem in tiles of m, or why it cannot be."""
-    roles = arrange(roles_of(p))
+    roles, row, lane = _axes_of(p)
     axes = roles.axes[-2:]
-    pair = [transformed(axis) for axis in axes]
-    if pair[0] is None or pair[1] is None:
-        return "taps of a phase are not evenly spaced"
-    row, lane = pair[0], pair[1]
+    if row is None or lane is None:
+        return "phases of an axis have different classes of taps"
     sizes = [(1, 1) if axis.r == 1 else (m, axis.r) for axis in (row, lane)]
     many = [size for size in sizes if size[1] > 1]
     if not many:
@@ -201,8 +198,7 @@ def form_of(p: ConvProblem, m: int, lanes: int) -> Form | str:
     ring, slots = 0, max(1, math.prod(outer))
     if outer:
         depth = roles.axes[-3]
-        offsets = [[tap.offset for tap in phase.taps] for phase in depth.phases]
-        span = max((taps[-1] - taps[0] + 1 for taps in offsets if taps), default=1)
+        span = reach(depth) + 1
         if span <= 2 * outer[-1] and depth.positions > 1:
             ring, slots = span, max(1, math.prod(outer[:-1]) * span)
     size = Numbers.of(p.dtype).computed.itemsize
@@ -224,6 +220,13 @@ def form_of(p: ConvProblem, m: int, lanes: int) -> Form | str:
         ring=ring,
         slots=slots,
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _axes_of(p: ConvProblem) -> tuple[Roles, Transformed | None, Transformed | None]:
+    """The problem as tiles of any size see it."""
+    roles = arrange(roles_of(p))
+    return roles, transformed(roles.axes[-2]), transformed(roles.axes[-1])
 
 
 # ---- blocks
@@ -272,13 +275,19 @@ def choose_tile(target: Target, rows: int, tiles: int, lanes: int) -> tuple[Tile
     """The register tile with which a block of so many tiles takes the least time, and its cycles for one channel of
     the reduction and one point."""
 
-    def cost(shape: tuple[int, int]) -> float:
-        mr, nv = shape
-        products = max(mr * nv / 2, (mr + nv) / 2 + 0.5)
-        return -(-rows // (nv * lanes)) * -(-tiles // mr) * (products * 1.03 + 0.15 * nv)
+    cycles = [(each * -(-tiles // tile.mr), i) for i, (tile, each) in enumerate(_tiles_of(target, rows, lanes))]
+    least, i = min(cycles)
+    return _tiles_of(target, rows, lanes)[i][0], least
 
-    best = min(tiles_for(target), key=cost)
-    return Tile(*best), cost(best)
+
+@functools.lru_cache(maxsize=256)
+def _tiles_of(target: Target, rows: int, lanes: int) -> list[tuple[Tile, float]]:
+    """Register tiles, each with the cycles that it takes for one channel of the reduction, one point, and all rows."""
+    found = []
+    for mr, nv in tiles_for(target):
+        products = max(mr * nv / 2, (mr + nv) / 2 + 0.5)
+        found.append((Tile(mr, nv), -(-rows // (nv * lanes)) * (products * 1.03 + 0.15 * nv)))
+    return found
 
 
 def _halved(most: int, limit: int | None) -> list[int]:
@@ -295,79 +304,97 @@ def _transform_cycles(row: tuple[int, int], lane: tuple[int, int], name: str) ->
     return 0.25 * work + n_rows * n_lanes + rows * lanes
 
 
-def choose_cut(form: Form, target: Target, batch: int, groups: int, threads: int, thrift: int) -> Cut:
-    """The cut with which the threads are estimated to be done first."""
-    limits = config.get("block_pixels"), config.get("block_channels")
-    return _choose_cut(form, target, batch, groups, threads, thrift, *limits)
+def choose_cut(p: ConvProblem, m: int, target: Target, threads: int, thrift: int) -> Cut:
+    """The cut of a problem in tiles of m with which the threads are estimated to be done first."""
+    return _choose_cut(p, m, target, threads, thrift, config.get("block_pixels"), config.get("block_channels"))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _choose_cut(
-    form: Form,
-    target: Target,
-    batch: int,
-    groups: int,
-    threads: int,
-    thrift: int,
-    limit: int | None,
-    channel_limit: int | None,
+    p: ConvProblem, m: int, target: Target, threads: int, thrift: int, limit: int | None, channel_limit: int | None
 ) -> Cut:
-    roles, lanes, points = form.roles, form.lanes, form.points * form.lane_phases
-    m_row, m_lane = form.row_size[0], form.lane_size[0]
+    """The same within so many pixels and channels of a block: an estimate asks, and then the plan."""
+    form = form_of(p, m, target.lanes(Numbers.of(p.dtype).computed.itemsize))
+    assert not isinstance(form, str)
+    roles, lanes, size, own_blocks, residues = form.roles, form.lanes, form.size, form.blocks, form.lane_residues
+    (m_row, r_row), (m_lane, r_lane), lane_phases = form.row_size, form.lane_size, form.lane_phases
+    row_tiles, lane_tiles, points = form.row_tiles, form.lane_tiles, form.points * form.lane_phases
     limits = [None if limit is None else max(1, limit // m) for m in (m_row, m_lane)]
     depths = roles.axes[-3].positions if len(roles.axes) > 2 else 1
     lines = math.prod(axis.positions for axis in roles.axes[:-3])
-    phases = roles.phases // form.lane_phases
+    places = p.groups * (roles.phases // lane_phases) * lines * form.row_residues
     forward, back = (_transform_cycles(form.row_size, form.lane_size, name) for name in ("data", "output"))
-    vectors = -(-roles.rows // lanes)
-    channels = form.blocks * lanes * form.outer_taps
-    weight = form.points * form.lane_phases * channels * roles.rows * form.size
+    vectors, most_rows = -(-roles.rows // lanes), min(roles.rows, channel_limit or roles.rows)
+    channels = own_blocks * lanes * form.outer_taps
+    chains = -(-channels // CHAIN)
+    weight = points * channels * roles.rows * size
     new_planes = 1 if form.ring else form.outer_taps
-    depth_blocks = {1} if depths == 1 else {1, 2, 4} if limit is None else {2}
-    choices: list[tuple[int, int, int]] = [
-        (rows, columns, 1)
-        for rows in _halved(form.row_tiles, limits[0])
-        for columns in _halved(form.lane_tiles, limits[1])
-        if rows == 1 or columns == form.lane_tiles or limit is not None
-    ]
-    if limit is None:
-        choices += [(form.row_tiles, form.lane_tiles, n) for n in _halved(batch, None) if n > 1]
-    best: Cut | None = None
-    for rows, columns, samples in choices:
-        own = rows * columns * form.lane_residues
-        tiles = samples * own
-        tile, product = choose_tile(target, min(roles.rows, channel_limit or roles.rows), tiles, lanes)
+    first_planes = form.outer_taps - 1 if form.ring else 0
+    v_tile, m_tile = form.slots * points * own_blocks * lanes * size, points * lanes * size
+    back_tile, forward_tile = vectors * lane_phases * (back + m_row * m_lane * 5), lane_phases * forward
+    most_bytes = MOST_BYTES >> 2 * thrift
+    by_depth = (1,) if depths == 1 else (1, 2, 4) if limit is None else (2,)
+    depth_cuts = [-(-depths // n) for n in reversed(by_depth) if n <= max(depths, by_depth[0])]
+
+    # The least that a tile costs in any block, what it shares with others apart.
+    least_tile = (
+        points * channels * min(each / tile.mr for tile, each in _tiles_of(target, most_rows, lanes)) + back_tile
+    )
+    best: tuple[Tile, int, int, int, int, int, int] | None = None
+    least_cost = math.inf
+    for rows, columns, samples in _blocks_of(row_tiles, lane_tiles, p.batch, limits):
+        tiles = samples * rows * columns * residues
+        staged = (rows * m_row + r_row - 1) * (columns * m_lane + r_lane - 1) * residues * samples
+        inward = own_blocks * (staged * 5 + tiles * forward_tile)
+        boxes = -(-row_tiles // rows) * -(-lane_tiles // columns) * -(-p.batch // samples) * places
+        if boxes * depths * (tiles * least_tile + new_planes * inward) > least_cost * threads:
+            continue  # were all threads busy to the end, it would still take longer
+        tile, product = choose_tile(target, most_rows, tiles, lanes)
         panels = -(-roles.rows // (tile.nv * lanes))
         rounded = -(-tiles // tile.mr) * tile.mr
-        v_bytes = form.slots * points * form.blocks * rounded * lanes * form.size
-        m_bytes = points * tile.nv * lanes * rounded * form.size
-        staged = (rows * m_row + form.row_size[1] - 1) * (columns * m_lane + form.lane_size[1] - 1) * form.lane_residues
-        inward = form.blocks * (staged * samples * 5 + tiles * form.lane_phases * forward)
-        outward = vectors * tiles * form.lane_phases * (back + m_row * m_lane * 5)
-        multiply = points * (channels * product + panels * rounded * tile.nv * 1.5 * -(-channels // CHAIN))
-        resident = weight + v_bytes + m_bytes <= CACHED_BYTES
-        stream = 0.0 if resident else weight / STREAM[0] if weight <= KEPT_BYTES else weight / STREAM[1]
-        chunks = max(1, panels // max(1, PRODUCT_BYTES // m_bytes))
-        again = v_bytes * chunks / AGAIN if v_bytes + m_bytes > CACHED_BYTES else 0.0
-        roomy = 0.04 * max(0.0, math.log2((v_bytes + m_bytes) / CACHED_BYTES))
-        excess = max(0.0, (v_bytes + m_bytes) / (MOST_BYTES >> 2 * thrift) - 1)
-        blocks = -(-form.row_tiles // rows) * form.row_residues * -(-form.lane_tiles // columns) * -(-batch // samples)
-        most_ranges = min(panels, -(-roles.rows // channel_limit)) if channel_limit else panels
-        for ranges, depth_blocks_ in itertools.product({1, 2, 3, 4, 8, 16, most_ranges}, depth_blocks):
-            if (
-                ranges > panels
-                or min(depth_blocks) < depth_blocks_ > depths
-                or (channel_limit and ranges < most_ranges)
-            ):
-                continue
-            share = -(-panels // ranges) / panels
-            depth = -(-depths // depth_blocks_)
-            ranges_ = -(-panels // -(-panels // ranges))
-            tasks = blocks * groups * phases * lines * -(-depths // depth) * ranges_
-            work = depth * share * (multiply + stream + again + outward)
-            work += (depth * new_planes + (form.outer_taps - 1 if form.ring else 0)) * inward + 500
-            cost = work * -(-tasks // threads) * (1 + roomy + 1e3 * excess)
-            if best is None or cost < best.cost:
-                best = Cut(tile, rows, columns, samples, ranges_, depth, tasks, cost)
+        v_bytes, m_bytes = v_tile * rounded, m_tile * tile.nv * rounded
+        taken = v_bytes + m_bytes
+        work = points * (channels * product + panels * rounded * tile.nv * 1.5 * chains) + tiles * back_tile
+        if weight + taken > CACHED_BYTES:
+            work += weight / (STREAM[0] if weight <= KEPT_BYTES else STREAM[1])
+        slowness = 1.0
+        if taken > CACHED_BYTES:
+            work += v_bytes * max(1, panels // max(1, PRODUCT_BYTES // m_bytes)) / AGAIN
+            slowness += 0.04 * math.log2(taken / CACHED_BYTES)
+            if taken > most_bytes:
+                slowness += 1e3 * (taken / most_bytes - 1)
+        least = min(panels, -(-roles.rows // channel_limit)) if channel_limit else 1
+        most = least if channel_limit else panels
+        if boxes * depths * (work + new_planes * inward) * slowness > least_cost * threads:
+            continue
+        for ranges, share in _ranges_of(panels, least, most):
+            for depth in depth_cuts:
+                tasks = boxes * -(-depths // depth) * ranges
+                own = depth * share * work + (depth * new_planes + first_planes) * inward + 500
+                cost = own * -(-tasks // threads) * slowness
+                if cost <= least_cost:
+                    least_cost, best = cost, (tile, rows, columns, samples, ranges, depth, tasks)
     assert best is not None
-    return best
+    return Cut(*best, least_cost)
+
+
+def _blocks_of(row_tiles: int, lane_tiles: int, batch: int, limits: Sequence[int | None]) -> Iterator[Ints]:
+    """Tiles of a block by row and by column, and its samples: whole samples, whole rows, or parts of a row; the large
+    ones first, among which the best one mostly is."""
+    is_limited = limits[0] is not None
+    if not is_limited:
+        for samples in reversed(_halved(batch, None)):
+            if samples > 1:
+                yield row_tiles, lane_tiles, samples
+    all_columns = _halved(lane_tiles, limits[1])[::-1]
+    for rows in reversed(_halved(row_tiles, limits[0])):
+        for columns in all_columns:
+            if rows == 1 or columns == lane_tiles or is_limited:
+                yield rows, columns, 1
+
+
+@functools.lru_cache(maxsize=256)
+def _ranges_of(panels: int, least: int, most: int) -> tuple[tuple[int, float], ...]:
+    """Into how many ranges the panels of result channels may be cut, and the share of the longest."""
+    longest = {-(-panels // n) for n in (*RANGES, most) if least <= n <= panels}
+    return tuple((-(-panels // own), own / panels) for own in sorted(longest))
