@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ... import config
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
-from ...jit.kernels.channel_lanes import ARGS, PIXEL, Spec, emit_channel_lanes
+from ...jit.kernels.channel_lanes import AHEAD, ARGS, PIXEL, Spec, emit_channel_lanes
 from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
@@ -255,7 +255,7 @@ class ChannelLanes(Plain):
             ("at_runs", 8 * len(staging.RUN_LIST) * runs),
             ("at_pixels", 8 * len(PIXEL) * (pixels + tile.mr)),
             ("at_near", 8 * -(-pixels // lanes)),
-            ("at_offsets", 8 * products),
+            ("at_offsets", 8 * (products + AHEAD)),
             # A block's sums; the last tile may overhang, and squares of pixels are transposed whole.
             ("at_c", min(pixel_block, -(-pixels // lanes) * lanes + tile.mr) * nr * size),
             ("at_staged", (cut.box.staged * roles.channels + lanes) * size),

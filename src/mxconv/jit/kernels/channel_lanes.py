@@ -25,6 +25,9 @@ ARGS = (
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
+AHEAD = 64
+"""Products by which samples are asked for in advance: a chain of the usual length."""
+
 PIXEL = Layout(("staged", "dst"))
 """One grid position of a box: where its window begins in the staged copy, and where its result goes."""
 
@@ -56,7 +59,8 @@ class _Bundle(Staging):
         self.emit_pack_channels()
         self.emit_read_in_place()
         self.emit_list_pixels()
-        self.emit_tile()
+        self.emit_tile("tile", is_first=False)
+        self.emit_tile("first_tile", is_first=True)
         self.emit_transpose()
         self.emit_finish()
         self.emit_run_panels()
@@ -149,14 +153,15 @@ class _Bundle(Staging):
 
     # ---- the register tile
 
-    def emit_tile(self) -> None:
+    def emit_tile(self, symbol: str, is_first: bool) -> None:
         """c[pixel][nr] (+)= sum over k of a[k][nr] * staged[pixel + offsets[k]]: one chain.
 
-        Meanwhile the weights at ahead[k*stride], which come next, are asked for.
+        Meanwhile what comes next is asked for: a share of the next chain's weights, from `ahead` on, and, where the
+        samples are read for the first time, the first pixel's of AHEAD products later.
         """
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
         with self.module.function(
-            "tile", k=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64, ahead=PTR, stride=I64
+            symbol, k=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64, ahead=PTR
         ) as f:
             cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
             sources = [
@@ -168,7 +173,10 @@ class _Bundle(Staging):
                 for i in range(tile.mr)
             ]
             with f.loop(0, f.args["k"]) as k:
-                f.prefetch(f.offset(f.args["ahead"], k * f.args["stride"], numbers.computed), level=1)
+                f.prefetch(f.offset(f.args["ahead"], k * self.nr, numbers.computed), level=1)
+                if is_first:
+                    coming = f.load(I64, f.args["offsets"], k + AHEAD)
+                    f.prefetch(f.offset(sources[0], coming, numbers.computed))
                 offset = f.load(I64, f.args["offsets"], k)
                 row = f.offset(f.args["a"], k * self.nr, numbers.computed)
                 vectors = [f.load(self.vector, row, j * lanes, aligned=True) for j in range(tile.nv)]
@@ -266,8 +274,17 @@ class _Bundle(Staging):
                         f.call("stage", args, state, source, staged.get())
                     f.call("list_runs", args, state)
                     f.call("list_offsets", args, state, offsets)
+                    self.list_what_comes(f, args, state, offsets)
                     f.call("list_pixels", args, state)
                     f.call("run_panels", args, state, sample, group, row_block, staged.get())
+
+    def list_what_comes(self, f: Function, args: Value, state: Value, offsets: Value) -> None:
+        """Behind the last offset the first ones again: after the last chain comes the next panel's first."""
+        (channels,) = self.args.read(f, args, "channels")
+        (taps,) = self.state.read(f, state, "taps")
+        total = taps * channels
+        with f.loop(0, AHEAD) as k:
+            f.store(f.load(I64, offsets, k % f.larger(total, 1)), offsets, total + k)
 
     def emit_run_panels(self) -> None:
         """All results of the staged box in one block of result channels."""
@@ -280,7 +297,7 @@ class _Bundle(Staging):
             rows, channels, all_taps, panels, block_panels, chain, pixel_block = self.args.read(f, args, *names)
             dst_batch, dst_group, dst_channel = self.args.read(f, args, "dst_batch", "dst_group", "dst_channel")
             dst, weights = self.args.pointer(f, args, "dst"), self.args.pointer(f, args, "panels")
-            (rank,) = self.args.read(f, args, "rank")
+            rank, in_place = self.args.read(f, args, "rank", "in_place")
             taps, before, runs = self.state.read(f, state, "taps", "taps_before", "runs")
             sections = ("at_offsets", "at_pixels", "at_c")
             offsets, table, c = (self.section(f, args, state, n) for n in sections)
@@ -298,21 +315,21 @@ class _Bundle(Staging):
                     weights, (((group * panels + n) * all_taps) + before) * channels * self.nr, numbers.computed
                 )
                 first.set(1)
-                # Each tile asks for its share of the next chain's weights; they lie behind this one's.
                 tiles = (p1 - p0 + (tile.mr - 1)) // tile.mr
-                stride = f.smaller((tiles + (self.nr - 1)) // tiles, self.lanes)
                 with f.loop(0, f.larger(total, 1), chain) as k:
                     length = f.smaller(total - k, chain)
                     own_a, own_offsets = f.offset(a, k * self.nr, numbers.computed), f.offset(offsets, k, I64)
                     with f.loop(p0, p1, tile.mr) as p:
                         own_pixels = f.offset(table, p * len(PIXEL), I64)
                         own_c = f.offset(c, (p - p0) * self.nr, numbers.computed)
-                        ahead = f.offset(
-                            own_a, chain * self.nr + (p - p0) // tile.mr * stride * chain, numbers.computed
-                        )
-                        f.call(
-                            "tile", length, own_a, own_offsets, own_pixels, staged, own_c, first.get(), ahead, stride
-                        )
+                        # Of the next chain's weights, which lie behind this one's, each tile asks for a column.
+                        column = (p - p0) // tile.mr * tile.nv // tiles
+                        ahead = f.offset(own_a, chain * self.nr + column * self.lanes, numbers.computed)
+                        what = (length, own_a, own_offsets, own_pixels, staged, own_c, first.get(), ahead)
+                        with f.when(n.equals(begin) & in_place.equals(1)) as otherwise:
+                            f.call("first_tile", *what)
+                        with otherwise:
+                            f.call("tile", *what)
                     first.set(0)
                 row = n * self.nr
                 result = f.offset(dst, sample * dst_batch + group * dst_group + row * dst_channel, numbers.result)
