@@ -163,12 +163,8 @@ def place(node: Node, order: Iterable[Node]) -> str:
     "'x' (no inputs; used by nothing)"
     """
     users = [other.name for other in order if any(entry.node is node for entry in other.inputs)]
-    return spell_place(node.name, [entry.node.name for entry in node.inputs], users)
-
-
-def spell_place(name: str, inputs: Sequence[str], users: Sequence[str]) -> str:
-    """A node by its name and its neighbours' names."""
-    return f"{name!r} ({_some('input', inputs) or 'no inputs'}; used by {_some('', users) or 'nothing'})"
+    inputs = [entry.node.name for entry in node.inputs]
+    return f"{node.name!r} ({_some('input', inputs) or 'no inputs'}; used by {_some('', users) or 'nothing'})"
 
 
 def _some(word: str, names: Sequence[str]) -> str:
