@@ -8,7 +8,7 @@ Source: Apache MXNet 1.9.1, src/operator/tensor/indexing_op*, src/operator/tenso
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..casts import cast_array, cast_scalar
 from ..grammar import BOOL, INT, OPTIONAL_INT, SCALAR, SHAPE, dtype_word, word
 from ..merge import merge_shape, unify_shapes, unify_types
 from ..refusal import refusal, spell_shape
-from ..registry import Array, Call, Shape, Step
+from ..registry import Array, Call, Forward, Shape, Step
 from ..signature import Field
 from .rules import define, each, type_of_first, working
 
@@ -70,46 +70,46 @@ def _infer_back(param: Any, ins: Sequence[Shape], outs: Sequence[Shape]) -> tupl
     return list(ins), [merge_shape("output", outs[0], param.shape)]
 
 
-def _gradient(op: str) -> Any:
-    """The gradient of op for data: `_backward_op`, which is told data's shape."""
+def _define_pair(
+    op: str,
+    choose: Forward,
+    put: Forward,
+    *,
+    inputs: tuple[str, str],
+    fields: Mapping[str, Field],
+    **others: Any,
+) -> None:
+    """Register op and `_backward_op`, its gradient for data, told its shape, whose own gradient is op."""
 
     def gradient(step: Step[Any]) -> list[Any]:
         attributes = {**dict(step.param.attrs), "shape": step.inputs[0].shape}
         return [step.call(f"_backward_{op}", step.out_grads[0], step.inputs[1], **attributes), None]
 
-    return gradient
-
-
-def _back_gradient(op: str) -> Any:
-    """The gradient of `_backward_op` for its data: op."""
-
-    def gradient(step: Step[Any]) -> list[Any]:
+    def back_gradient(step: Step[Any]) -> list[Any]:
         attributes = {name: text for name, text in step.param.attrs if name != "shape"}
         return [step.call(op, step.out_grads[0], step.inputs[1], **attributes), None]
 
-    return gradient
+    define(op, choose, inputs=inputs, infer_type=type_of_first, gradient=gradient, fields=fields, **others)
+    define(
+        f"_backward_{op}",
+        put,
+        inputs=("grad", inputs[1]),
+        infer_shape=_infer_back,
+        infer_type=type_of_first,
+        gradient=back_gradient,
+        fields={**fields, "shape": Field(SHAPE)},
+        doc="Zeros of the shape, with grad added at the indices.",
+    )
 
 
-_TAKE = {"axis": Field(INT, "0"), "mode": Field(word("clip", "raise", "wrap"), "clip")}
-define(
+_define_pair(
     "take",
     _take,
+    _take_back,
     inputs=("a", "indices"),
     infer_shape=_infer_take,
-    infer_type=type_of_first,
-    gradient=_gradient("take"),
-    fields=_TAKE,
+    fields={"axis": Field(INT, "0"), "mode": Field(word("clip", "raise", "wrap"), "clip")},
     doc="The elements of a at the indices along the axis, which the axes of the indices replace.",
-)
-define(
-    "_backward_take",
-    _take_back,
-    inputs=("grad", "indices"),
-    infer_shape=_infer_back,
-    infer_type=type_of_first,
-    gradient=_back_gradient("take"),
-    fields={**_TAKE, "shape": Field(SHAPE)},
-    doc="Zeros of the shape, with grad added at the indices.",
 )
 
 
@@ -190,31 +190,19 @@ def _pick_back(param: Any, arrays: Sequence[Array], call: Call) -> tuple[Array]:
     return (result,)
 
 
-_PICK = {
-    "axis": Field(OPTIONAL_INT, "-1"),
-    "keepdims": Field(BOOL, "0"),
-    "mode": Field(word("clip", "wrap"), "clip"),
-}
-define(
+_define_pair(
     "pick",
     _pick,
+    _pick_back,
     inputs=("data", "index"),
     infer_shape=_infer_pick,
-    infer_type=type_of_first,
-    gradient=_gradient("pick"),
-    fields=_PICK,
+    fields={
+        "axis": Field(OPTIONAL_INT, "-1"),
+        "keepdims": Field(BOOL, "0"),
+        "mode": Field(word("clip", "wrap"), "clip"),
+    },
     aliases=("choose_element_0index",),
     doc="One element of data along the axis for each index.",
-)
-define(
-    "_backward_pick",
-    _pick_back,
-    inputs=("grad", "index"),
-    infer_shape=_infer_back,
-    infer_type=type_of_first,
-    gradient=_back_gradient("pick"),
-    fields={**_PICK, "shape": Field(SHAPE)},
-    doc="Zeros of the shape, with grad at the indices.",
 )
 
 
