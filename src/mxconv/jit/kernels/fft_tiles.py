@@ -162,6 +162,12 @@ class LaneTiles(Correlation):
 
     # ---- staging: row[column][lane], of one row of all lanes' tiles; the largest magnitudes are kept by lane
 
+    def inside(self, f: Function, table: Value, row: Value) -> tuple[Value, Value, Value]:
+        """Between which columns each lane's tile lies in the image, and whether that row of it does."""
+        names = ("first_column", "last_column", "first_row", "last_row")
+        left, right, top, bottom = (self.lane_vector(f, table, name) for name in names)
+        return left, right, (f.splat(row, self.lanes) - top).below(bottom - top)
+
     def stage(self, f: Function, value: Value, to: Value, x: Value, largest: Variable) -> None:
         """Put one column of all lanes, widened, in its place."""
         largest.set(f.larger(largest.get(), magnitude_bits(f, value)))
@@ -200,9 +206,8 @@ class LaneTiles(Correlation):
             stride_y, _ = self.source_strides(f)
             down = row * stride_y
             (ahead,) = self.args.read(f, args, "rows_ahead")
-            names = ("first_column", "last_column", "first_row", "last_row")
-            left, right, top, bottom = (self.lane_vector(f, table, name) for name in names)
-            is_inside = (f.splat(row, lanes) - top).below(bottom - top) & (left < right)
+            left, right, has_row = self.inside(f, table, row)
+            is_inside = has_row & (left < right)
             # Each lane's elements are those that lie, unsigned, less than `width` after `begin`; scalars in memory
             # spread to all lanes for nothing.
             begins = self.section(f, args, state, "at_limits")
@@ -252,15 +257,13 @@ class LaneTiles(Correlation):
             low, high = self.state.read(f, state, "begin_column", "end_column")
             (columns,) = self.args.read(f, args, "tile_columns")
             stride_y, stride_x = self.source_strides(f)
-            names = ("first_column", "last_column", "first_row", "last_row")
-            left, right, top, bottom = (self.lane_vector(f, table, name) for name in names)
-            is_inside = (f.splat(row, lanes) - top).below(bottom - top)
+            left, right, has_row = self.inside(f, table, row)
             sources = f.load(PTR.of(lanes), table, LANE.index("src") * lanes)
             f.call("clear", to, 0, low)
             f.call("clear", to, high, columns)
             largest = f.variable(self.bits, f.load(self.bits, f.args["largest"], aligned=True))
             with f.loop(low, high) as x:
-                exists = (f.splat(x, lanes) - left).below(right - left) & is_inside
+                exists = (f.splat(x, lanes) - left).below(right - left) & has_row
                 pointers = f.offset(sources, f.splat(row * stride_y + x * stride_x, lanes), numbers.stored)
                 value = numbers.widen(f, f.gather(numbers.stored.of(lanes), pointers, exists))
                 self.stage(f, value, to, x, largest)
