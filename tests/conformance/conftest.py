@@ -10,6 +10,9 @@ import pytest
 
 from .guards import AVAILABLE
 
+CHOICES = ("MXCONV_MACHINE", "MXCONV_TUNE")
+"""What tests/conftest.py sets, so that choices are the same on every machine."""
+
 collect_ignore = [] if AVAILABLE else ["test_random.py", "test_faults.py", "test_guards.py"]
 if sys.platform != "linux":
     collect_ignore.append("test_large.py")  # reserving memory without paying for it is done differently elsewhere
@@ -17,14 +20,14 @@ if sys.platform != "linux":
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory) -> dict[str, str]:
-    """Our variables but for mxconv's, with this package importable and a kernel cache of this run's own.
+    """Our variables (of those of mxconv, only CHOICES), with this package importable and a kernel cache of this run.
 
-    Its keys are the kernels' whole text, so that a kernel with a seeded fault is never found by anybody else.
+    The keys of that are the kernels' whole text, so that a kernel with a seeded fault is never found by anybody else.
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent  # which all workers share
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("MXCONV_")}
+    kept = {k: v for k, v in os.environ.items() if k in CHOICES or not k.startswith("MXCONV_")}
     folders = [str(Path(__file__).parent.parent), *kept.get("PYTHONPATH", "").split(os.pathsep)]
     return {
         **kept,
