@@ -15,6 +15,8 @@ import dataclasses
 
 import numpy as np
 
+from mxconv import config
+from mxconv.engine import planner, trial
 from mxconv.engine.problem import EPILOGUES, ConvProblem
 from mxconv.testing import reference
 
@@ -49,6 +51,14 @@ def expect(p: ConvProblem, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if p.direction == "forward":
         return finish(p, reference.convolution(first, second, **how), arrays)
     return finish(p, reference.deconvolution(first, second, **how, out_spatial=p.in_spatial), arrays)
+
+
+def compute(algorithm: str, p: ConvProblem, arrays: dict[str, np.ndarray], **settings: object) -> np.ndarray:
+    """The answer of one algorithm, which must be the one that computed it."""
+    with config.override(algorithms=algorithm, **settings), planner.recording() as plans:
+        out = trial.compute(p, arrays, trial.make_result(p))
+    assert [plan.algorithm for plan in plans] == [algorithm]
+    return out
 
 
 def finish(p: ConvProblem, sums: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:

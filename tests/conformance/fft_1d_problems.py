@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import random
 
 from mxconv import geometry
-from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms.fft_1d import LEAST_TAPS
 from mxconv.engine.problem import ConvProblem, contiguous_strides
 
-from .random_problems import EPILOGUES, Case, strides_of
+from .random_problems import EPILOGUES, FLOATS, Case, Ints, largest, lay_out, make_problem
 
-FLOATS = tuple(name for name, dtype in DTYPES.items() if dtype.kind == "float")
 MAX_ELEMENTS = 40_000
 MAX_PRODUCTS = 2_000_000
 
@@ -22,8 +19,7 @@ def make_case(number: int) -> Case:
     rng = random.Random(number)
     while True:
         problem = _problem(rng)
-        shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
-        is_small = max(map(math.prod, shapes)) <= MAX_ELEMENTS and 0 < problem.products <= MAX_PRODUCTS
+        is_small = largest(problem) <= MAX_ELEMENTS and 0 < problem.products <= MAX_PRODUCTS
         if is_small and problem.in_spatial != problem.kernel:  # one window is computed as a matrix product
             break
     knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
@@ -51,7 +47,6 @@ def _problem(rng: random.Random) -> ConvProblem:
     others = [a for a in range(rank) if a != long]
     if neighbours == "positions":
         axes[others[-1]] = (1, 1, 1, 0, 0, rng.randint(2, 40))
-    kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
     groups, group_in, group_out = rng.choice((1, 1, 2, 3)), rng.randint(1, 6), rng.randint(1, 6)
     if rng.random() < 0.4 or neighbours == "positions":  # one source channel a group
         groups = rng.randint(1, 20 if neighbours else 9)
@@ -60,37 +55,25 @@ def _problem(rng: random.Random) -> ConvProblem:
             group_in, group_out = group_out, group_in
     dtype = rng.choice(("float32", *FLOATS))
     has_more = dtype == "float32" and rng.random() < 0.5  # each dtype and epilogue is another kernel
-    plain = ConvProblem.create(
-        direction,
-        dtype,
-        batch=rng.choice((1, 1, 2)),
-        groups=groups,
-        in_channels=groups * group_in,
-        out_channels=groups * group_out,
-        in_spatial=size,
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
-        pad_lo=pad_lo,
-        pad_hi=pad_hi,
-        epilogue=rng.choice(EPILOGUES if has_more else ((), ("bias",))),
-    )
-    strides = {f"{name}_strides": strides_of(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
+    batch = rng.choice((1, 1, 2))
+    epilogue = rng.choice(EPILOGUES if has_more else ((), ("bias",)))
+    plain = make_problem(direction, dtype, axes, batch, groups, group_in, group_out, epilogue)
+    own = {}
     if neighbours:
         order = [0, 1, long + 2, *(a + 2 for a in others)]
         if neighbours == "channels":
             order = [0, *(a + 2 for a in others), long + 2, 1]
-        strides |= {f"{name}_strides": _ordered(plain.shape_of(name), order) for name in "xy"}
-    return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+        own = {f"{name}_strides": _ordered(plain.shape_of(name), order) for name in "xy"}
+    return lay_out(rng, plain, **own)
 
 
-def _ordered(shape: tuple[int, ...], order: list[int]) -> tuple[int, ...]:
+def _ordered(shape: Ints, order: list[int]) -> Ints:
     """The element strides of an array whose axes lie in that order, the last one's neighbours side by side."""
     strides = dict(zip(order, contiguous_strides([shape[a] for a in order]), strict=True))
     return tuple(strides[a] for a in range(len(shape)))
 
 
-def _long_axis(rng: random.Random, direction: str) -> tuple[int, ...]:
+def _long_axis(rng: random.Random, direction: str) -> Ints:
     """(kernel, stride, dilation, pad_lo, pad_hi, extent of x)"""
     k, s = rng.randint(LEAST_TAPS, rng.choice((40, 150))), 1
     if direction == "backward_data" and rng.random() < 0.4:
@@ -103,7 +86,7 @@ def _long_axis(rng: random.Random, direction: str) -> tuple[int, ...]:
     return k, s, d, lo, hi, max(1, geometry.conv_in_range(wanted, k, s, d, lo, hi)[0] + rng.randrange(s))
 
 
-def _other_axis(rng: random.Random, direction: str) -> tuple[int, ...]:
+def _other_axis(rng: random.Random, direction: str) -> Ints:
     """The same of an axis whose kernel is one tap; its pads may be anything."""
     s, lo, hi = rng.choice((1, 1, 2, 3)), rng.choice((0, 0, 1, -1)), rng.choice((0, 0, 2, -1))
     return 1, s, rng.choice((1, 2)), lo, hi, max(1, geometry.conv_in_range(rng.randint(1, 6), 1, s, 1, lo, hi)[0])

@@ -6,13 +6,11 @@ import math
 import random
 
 from mxconv import geometry
-from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms.fft_2d import LEAST_TAPS
 from mxconv.engine.problem import ConvProblem
 
-from .random_problems import EPILOGUES, Case, strides_of
+from .random_problems import EPILOGUES, FLOATS, Case, Ints, largest, lay_out, make_problem
 
-FLOATS = tuple(name for name, dtype in DTYPES.items() if dtype.kind == "float")
 MAX_ELEMENTS = 40_000
 MAX_PRODUCTS = 3_000_000
 
@@ -22,10 +20,9 @@ def make_case(number: int) -> Case:
     rng = random.Random(number)
     while True:
         problem = _problem(rng)
-        shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
         strides = problem.stride if problem.direction == "backward_data" else ()
         if (
-            max(map(math.prod, shapes)) <= MAX_ELEMENTS
+            largest(problem) <= MAX_ELEMENTS
             and 0 < problem.products <= MAX_PRODUCTS
             and math.prod(problem.kernel) >= LEAST_TAPS * math.prod(strides)
         ):
@@ -47,31 +44,16 @@ def _problem(rng: random.Random) -> ConvProblem:
     rank = rng.choices((2, 3, 4), (70, 20, 10))[0]
     longest = 31 if rng.random() < 0.2 else 11
     axes = [_plane_axis(rng, direction, longest) if a >= rank - 2 else _other_axis(rng) for a in range(rank)]
-    kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
     group_in = group_out = 1
     if rng.random() < 0.3:  # several results of one source channel
         group_in, group_out = (1, rng.choice((2, 3))) if direction == "forward" else (rng.choice((2, 3)), 1)
     groups = rng.choice((1, 2, 3, 5, 8, 15, 16, 17, 32, 40))
-    plain = ConvProblem.create(
-        direction,
-        rng.choice(("float32", *FLOATS)),
-        batch=rng.choice((1, 1, 2, 5)),
-        groups=groups,
-        in_channels=groups * group_in,
-        out_channels=groups * group_out,
-        in_spatial=size,
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
-        pad_lo=pad_lo,
-        pad_hi=pad_hi,
-        epilogue=rng.choice(EPILOGUES) if rng.random() < 0.15 else rng.choice(((), ("bias",))),
-    )
-    strides = {f"{name}_strides": strides_of(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
-    return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+    dtype, batch = rng.choice(("float32", *FLOATS)), rng.choice((1, 1, 2, 5))
+    epilogue = rng.choice(EPILOGUES) if rng.random() < 0.15 else rng.choice(((), ("bias",)))
+    return lay_out(rng, make_problem(direction, dtype, axes, batch, groups, group_in, group_out, epilogue))
 
 
-def _plane_axis(rng: random.Random, direction: str, longest: int) -> tuple[int, ...]:
+def _plane_axis(rng: random.Random, direction: str, longest: int) -> Ints:
     """(kernel, stride, dilation, pad_lo, pad_hi, extent of x)"""
     k, s = rng.randint(1, longest), 1
     if direction == "backward_data" and rng.random() < 0.2:
@@ -83,7 +65,7 @@ def _plane_axis(rng: random.Random, direction: str, longest: int) -> tuple[int, 
     return k, s, d, lo, hi, max(1, geometry.conv_in_range(wanted, k, s, d, lo, hi)[0] + rng.randrange(s))
 
 
-def _other_axis(rng: random.Random) -> tuple[int, ...]:
+def _other_axis(rng: random.Random) -> Ints:
     """The same of an axis whose kernel is one tap; its pads may be anything."""
     lo, hi = rng.choice((0, 0, 1, -1)), rng.choice((0, 0, 2, -1))
     return 1, 1, rng.choice((1, 2)), lo, hi, max(1, geometry.conv_in_range(rng.randint(1, 4), 1, 1, 1, lo, hi)[0])

@@ -9,9 +9,16 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mxconv import config
 from mxconv.engine.problem import ConvProblem
+from mxconv.errors import UnsupportedError
+from mxconv.jit import target
+from mxconv.jit.target import Target
 
 from .random_problems import Case, parse
 
@@ -93,4 +100,37 @@ def run_child(arguments: Iterable[str], *, timeout: float, environment: dict[str
             break
         outcome.cases.append(parse(record["case"]))
         outcome.records.append(record)
+    return outcome
+
+
+def numbered(problems: str, first: int, count: int) -> list[str]:
+    """The arguments that name a batch by the module which draws it and its numbers."""
+    return ["--problems", problems, "--first", str(first), "--count", str(count)]
+
+
+def listed(folder: Path, cases: Iterable[Case | str]) -> list[str]:
+    """The arguments that name a batch by a file of its lines, which is written to a folder."""
+    path = folder / "cases.txt"
+    path.write_text("\n".join(map(str, cases)), encoding="utf-8")
+    return ["--file", str(path)]
+
+
+def usable(name: str) -> Target:
+    """The target of that name; skips what this CPU cannot run."""
+    try:
+        with config.override(target=name):
+            return target.current()
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+
+
+def run_on_target(
+    name: str, arguments: Iterable[str], environment: dict[str, str], count: int, **settings: str
+) -> Outcome:
+    """Run a batch of so many cases for a target, with some settings; all must pass."""
+    usable(name)
+    variables = {f"MXCONV_{key.upper()}": value for key, value in {"target": name, **settings}.items()}
+    outcome = run_child(arguments, timeout=600, environment={**environment, **variables})
+    assert not outcome.report, outcome.report
+    assert len(outcome.records) == count
     return outcome

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ WIDE_PRODUCTS = (50_000, 600_000)
 FEW = (1, 2, 3, 4, 5, 7)
 EPILOGUES = (("relu",), ("bias", "prelu"), ("scale", "bias", "add", "relu"), ("scale", "prelu", "add"))
 COMPLEX_EPILOGUES = (("scale", "bias"), ("scale", "add"))
+FLOATS = tuple(name for name, dtype in DTYPES.items() if dtype.kind == "float")
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,9 @@ def make_case(number: int) -> Case:
         is_edge, (least, most) = False, WIDE_PRODUCTS
     while True:
         problem = _problem(rng, direction, dtype, kind, is_edge)
-        shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
         if (
             least <= problem.products <= most
-            and max(map(math.prod, shapes)) <= MAX_ELEMENTS
+            and largest(problem) <= MAX_ELEMENTS
             and math.prod(problem.kernel) <= MAX_TAPS
         ):
             break
@@ -193,7 +193,6 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
         if direction == "backward_data":
             group_in, group_out = group_out, group_in
     axes = [_axis(rng, direction, kind, axis, rank) for axis in range(rank)]
-    kernel, stride, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
     batch = rng.choice((1, 1, 1, 2, 3))
     if is_edge:
         match rng.choice(("batch", "in", "out", "spatial", "kernel")):
@@ -203,11 +202,37 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
                 groups, group_in = 1, 0
             case "out":
                 groups, group_out = 1, 0
-            case "spatial":
-                size[rng.randrange(rank)] = 0
-            case _:
-                size[rng.randrange(rank)] = 1
-    plain = ConvProblem.create(
+            case what:  # no samples on an axis, or one, perhaps less than the kernel has taps
+                a = rng.randrange(rank)
+                axes[a] = (*axes[a][:-1], int(what == "kernel"))
+    epilogue = _epilogue(rng, direction, dtype)
+    plain = make_problem(direction, dtype, axes, batch, groups, group_in, group_out, epilogue)
+    own = {f"{plain.output}_strides": contiguous_strides(plain.shape_of(plain.output))} if kind == "row" else {}
+    return lay_out(rng, plain, **own)
+
+
+def _epilogue(rng: random.Random, direction: Direction, dtype: str) -> tuple[str, ...]:
+    """Mostly a bias or nothing: every other one is another kernel."""
+    if direction == "backward_weight":
+        return ()
+    if rng.random() < 0.8:
+        return ("bias",) if rng.random() < 0.6 else ()
+    return rng.choice(COMPLEX_EPILOGUES if DTYPES[dtype].kind == "complex" else EPILOGUES)
+
+
+def make_problem(
+    direction: Direction,
+    dtype: str,
+    axes: Sequence[Ints],
+    batch: int,
+    groups: int,
+    group_in: int,
+    group_out: int,
+    epilogue: Sequence[str] = (),
+) -> ConvProblem:
+    """A problem of contiguous arrays from (kernel, stride, dilation, pad_lo, pad_hi, extent of x) of each axis."""
+    kernel, stride, dilation, pad_lo, pad_hi, size = zip(*axes, strict=True)
+    return ConvProblem.create(
         direction,
         dtype,
         batch=batch,
@@ -220,21 +245,24 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
         dilation=dilation,
         pad_lo=pad_lo,
         pad_hi=pad_hi,
-        epilogue=_epilogue(rng, direction, dtype),
+        epilogue=epilogue,
     )
-    strides = {f"{name}_strides": strides_of(rng, plain.shape_of(name), name == plain.output) for name in "xwy"}
-    if kind == "row":
-        strides[f"{plain.output}_strides"] = contiguous_strides(plain.shape_of(plain.output))
-    return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
 
 
-def _epilogue(rng: random.Random, direction: Direction, dtype: str) -> tuple[str, ...]:
-    """Mostly a bias or nothing: every other one is another kernel."""
-    if direction == "backward_weight":
-        return ()
-    if rng.random() < 0.8:
-        return ("bias",) if rng.random() < 0.6 else ()
-    return rng.choice(COMPLEX_EPILOGUES if DTYPES[dtype].kind == "complex" else EPILOGUES)
+def lay_out(rng: random.Random, p: ConvProblem, contiguous: float = 0.0, **own: Ints) -> ConvProblem:
+    """The problem with strides of any kind, but for its `own`; a share of the arrays is `contiguous` in any case."""
+    strides = {
+        f"{name}_strides": contiguous_strides(p.shape_of(name))
+        if contiguous and rng.random() < contiguous
+        else strides_of(rng, p.shape_of(name), name == p.output)
+        for name in "xwy"
+    }
+    return replace(p, **{**strides, **own})
+
+
+def largest(p: ConvProblem) -> int:
+    """The elements of the largest of the three arrays."""
+    return max(math.prod(p.shape_of(name)) for name in "xwy")
 
 
 def strides_of(rng: random.Random, shape: Sequence[int], is_output: bool) -> Ints:

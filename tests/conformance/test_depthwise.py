@@ -9,32 +9,20 @@ from mxconv import config
 from mxconv.engine import planner, trial
 from mxconv.engine.algorithms.depthwise import Depthwise
 from mxconv.engine.algorithms.depthwise_lanes import DepthwiseLanes
+from mxconv.engine.algorithms.depthwise_phases import DepthwisePhases
 from mxconv.engine.algorithms.depthwise_weight import DepthwiseWeight
 from mxconv.engine.problem import DIRECTIONS, ConvProblem
-from mxconv.errors import UnsupportedError
 from mxconv.jit import target
 
 from .compare import compare, expect
 from .depthwise_problems import REAL
-from .parent import Outcome, run_child
+from .parent import Outcome, numbered, run_on_target
 
-NAMES = "depthwise,depthwise_lanes,depthwise_weight"
+NAMES = "depthwise,depthwise_lanes,depthwise_phases,depthwise_weight"
 
 
 def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outcome:
-    try:
-        with config.override(target=name):
-            target.current()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    outcome = run_child(
-        ["--problems", "depthwise_problems", "--first", str(first), "--count", str(count)],
-        timeout=600,
-        environment={**environment, "MXCONV_TARGET": name, "MXCONV_ALGORITHMS": NAMES},
-    )
-    assert not outcome.report, outcome.report
-    assert len(outcome.records) == count
-    return outcome
+    return run_on_target(name, numbered("depthwise_problems", first, count), environment, count, algorithms=NAMES)
 
 
 @pytest.mark.parametrize("name", ["native", "avx2", "x86-64"])
@@ -46,7 +34,7 @@ def test_random_problems(name: str, environment: dict[str, str]) -> None:
     wanted += [("algorithm", algorithm) for algorithm in NAMES.split(",")]
     wanted += [("epilogue", word) for word in ("bias", "relu", "prelu")]
     kernels = [kernel for record in outcome.records for kernel in record["kernels"]]
-    for word in ("skips", "chunks", "long", "_2step"):
+    for word in ("transposed", "skips", "chunks", "long", "_2step"):
         counts["kernel", word] = sum(word in kernel for kernel in kernels)
         wanted.append(("kernel", word))
     few = {key: counts[key] for key in wanted if counts[key] < 4}
@@ -68,6 +56,8 @@ PLAIN = [
     "forward float64 n1 g4 c4->4 i31x40 k5x5 d3x3 p6x6",
     "backward_data float32 n1 g6 c6->6 i30x30 k5x5 p2x2",
     "forward float32 n1 g4 c4->4 i9x20x20 k3x3x3 p1x1x1",
+    "forward float32 n2 g20 c20->20 i9x11 k5x3 s2x1 p2x1 +bias",
+    "backward_data float32 n2 g20 c20->20 i29x30 k3x3 s2x2 p1x1 +bias",
     "backward_weight float32 n3 g20 c20->20 i56x56 k3x3 p1x1",
     "backward_weight float32 n2 g9 c9->9 i28x28 k7x7 p3x3",
     "backward_weight float64 n2 g4 c4->4 i30x30 k5x5 s2x2 p2x2",
@@ -88,7 +78,7 @@ def test_bits_do_not_depend_on_threads_and_errors_are_small(line: str) -> None:
     assert np.abs(results[0] - exact).max() <= Depthwise().error(p) * unit * exact.std()
 
 
-@pytest.mark.parametrize("line", [*PLAIN[:5], PLAIN[8]])
+@pytest.mark.parametrize("line", [*PLAIN[:5], PLAIN[8], PLAIN[10]])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
 def test_a_value_that_is_not_finite_reaches_its_own_results_only(line: str, value: float) -> None:
     p = ConvProblem.parse(line)
@@ -140,7 +130,9 @@ LAST = "x_strides(972,1,108,12) y_strides(588,1,84,12)"
     ("line", "reason"),
     [
         ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3", "direction backward_weight"),
-        ("forward float32 n1 g12 c12->12 i9x9 k3x3", "needs channels last"),
+        ("forward float32 n1 g12 c12->12 i9x9 k3x3 y_strides(588,49,7,2)", "neither channels nor pixels"),
+        ("forward float32 n1 g12 c12->12 i9x16 k3x1 p1x0", "rows of 16 pixels"),
+        ("forward float32 n1 g12 c12->12 i5000x7 k3x3 p1x1", "a transposed image"),
         ("forward float32 n1 g12 c12->24 i9x9 k3x3", "2 result channels a group"),
         (f"forward float32 n1 g12 c12->12 i9x9 k17x17 p7x7 {LAST}", "289 taps"),
         ("forward float32 n1 g2 c2->2 i9x9 k3x3 x_strides(162,1,18,2) y_strides(98,1,14,2)", "2 channels fill less"),
@@ -148,6 +140,26 @@ LAST = "x_strides(972,1,108,12) y_strides(588,1,84,12)"
 )
 def test_refusals_of_channels_in_lanes_say_why(line: str, reason: str) -> None:
     verdict = DepthwiseLanes().applicable(ConvProblem.parse(line), target.current())
+    assert not verdict.accepted
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("forward float32 n1 g2 c2->2 i9x9 k3x3 s2x2", "direction forward"),
+        ("backward_data complex64 n1 g2 c2->2 i9x9 k3x3 s2x2", "dtype complex64"),
+        ("backward_data float32 n1 g2 c2->2 i9x9 k3x3", "a single phase"),
+        ("backward_data float32 n1 g2 c2->4 i9x9 k3x3 s2x2", "2 source channels a group"),
+        ("backward_data float32 n1 g2 c2->2 i9x9 k3x3 s2x3", "3 phases of the last axis"),
+        ("backward_data float32 n1 g2 c2->2 i5x9x9 k1x3x3 s1x2x2", "3 axes"),
+        ("backward_data float32 n1 g2 c2->2 i19x9 k5x3 s2x2 d3x1", "rows that taps leave out"),
+        ("backward_data float32 n1 g2 c2->2 i90x9 k40x3 s2x2", "20 row taps"),
+        ("backward_data float32 n1 g2 c2->2 i9x9 k3x3 s2x2 x_strides(324,162,18,2)", "results of a row"),
+    ],
+)
+def test_refusals_of_phases_say_why(line: str, reason: str) -> None:
+    verdict = DepthwisePhases().applicable(ConvProblem.parse(line), target.current())
     assert not verdict.accepted
     assert reason in verdict.reason
 

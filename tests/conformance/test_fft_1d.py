@@ -5,34 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mxconv import config
-from mxconv.engine import planner, trial
+from mxconv.engine import trial
 from mxconv.engine.algorithms.fft_1d import Fft1d
 from mxconv.engine.problem import ConvProblem
-from mxconv.errors import UnsupportedError
 from mxconv.jit import target
 
-from .compare import compare, expect
-from .fft_1d_problems import FLOATS
-from .parent import Outcome, run_child
+from .compare import compare, compute, expect
+from .parent import Outcome, numbered, run_on_target
+from .random_problems import FLOATS
 
 VARIANTS = ("separate", "separategroups", "separatepositions", "mixed", "mixedchannels")
 
 
 def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outcome:
-    try:
-        with config.override(target=name):
-            target.current()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    outcome = run_child(
-        ["--problems", "fft_1d_problems", "--first", str(first), "--count", str(count)],
-        timeout=600,
-        environment={**environment, "MXCONV_TARGET": name, "MXCONV_ALGORITHMS": "fft_1d"},
-    )
-    assert not outcome.report, outcome.report
-    assert len(outcome.records) == count
-    return outcome
+    return run_on_target(name, numbered("fft_1d_problems", first, count), environment, count, algorithms="fft_1d")
 
 
 @pytest.mark.parametrize(("name", "count"), [("native", 250), ("avx2", 200), ("x86-64", 200)])
@@ -54,13 +40,6 @@ def test_more_random_problems(name: str, count: int, environment: dict[str, str]
     _run(name, 10**6, count, environment)
 
 
-def _compute(p: ConvProblem, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    with config.override(algorithms="fft_1d"), planner.recording() as plans:
-        out = trial.compute(p, arrays, trial.make_result(p))
-    assert [plan.algorithm for plan in plans] == ["fft_1d"]
-    return out
-
-
 LONG = [
     "forward float32 n1 g1 c1->1 i20000 k4095 p2047",
     "forward float32 n1 g1 c1->3 i3000 k255 p127 +bias",
@@ -80,7 +59,7 @@ def test_errors_are_as_promised(line: str) -> None:
     exact = expect(p, arrays)
     unit = 1.0 if p.dtype == "float32" else 2 * 2**-29  # twice, as the oracle rounds just as often
     inner = exact[..., p.kernel[0] // 2 : -p.kernel[0] // 2] if exact.shape[-1] > 2 * p.kernel[0] else exact
-    assert np.abs(_compute(p, arrays) - exact).max() <= Fft1d().error(p) * unit * inner.std()
+    assert np.abs(compute("fft_1d", p, arrays) - exact).max() <= Fft1d().error(p) * unit * inner.std()
 
 
 @pytest.mark.parametrize("huge", [np.nan, np.inf, 1e38, -3e38])
@@ -94,7 +73,7 @@ def test_a_huge_value_reaches_its_own_results_only(line: str, name: str, huge: f
     with np.errstate(invalid="ignore", over="ignore"):
         exact = expect(p, arrays)
         allowed = 4e-6 * 50 + 1e-6 * np.where(np.isfinite(exact), np.abs(exact), 0)
-        compare(_compute(p, arrays), exact, p, line, allowed, finite=False)
+        compare(compute("fft_1d", p, arrays), exact, p, line, allowed, finite=False)
 
 
 def test_one_click_and_silence() -> None:
@@ -103,7 +82,7 @@ def test_one_click_and_silence() -> None:
     arrays = trial.make_arrays(p)
     arrays["x"][...] = 0
     arrays["x"][0, 0, 30000] = 1
-    out = _compute(p, arrays)
+    out = compute("fft_1d", p, arrays)
     exact = expect(p, arrays)
     assert np.abs(out - exact).max() < 1e-6 * np.abs(arrays["w"]).max()
     assert np.count_nonzero(out[..., :10000]) == np.count_nonzero(out[..., 50000:]) == 0
@@ -149,7 +128,7 @@ def test_a_samples_bits_do_not_depend_on_the_batch(line: str) -> None:
     p = ConvProblem.parse(line)
     arrays = trial.make_arrays(p)
     alone = ConvProblem.parse(line.replace("n5", "n1"))
-    out = _compute(p, arrays)
+    out = compute("fft_1d", p, arrays)
     for n in range(p.batch):
         own = {"x": np.ascontiguousarray(arrays["x"][n : n + 1]), "w": arrays["w"]}
-        np.testing.assert_array_equal(_compute(alone, own)[0], out[n])
+        np.testing.assert_array_equal(compute("fft_1d", alone, own)[0], out[n])

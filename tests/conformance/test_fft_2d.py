@@ -6,34 +6,21 @@ import numpy as np
 import pytest
 
 from mxconv import config
-from mxconv.engine import machine, planner, trial
+from mxconv.engine import machine, trial
 from mxconv.engine.algorithms.correlation import roles_of
 from mxconv.engine.algorithms.fft_2d import SIZES, Fft2d, choose_tiles, tilings
 from mxconv.engine.problem import ConvProblem
-from mxconv.errors import UnsupportedError
 from mxconv.jit import target
 from mxconv.jit.kernels.fft_lines import Lines, split
 from mxconv.jit.numbers import Numbers
 
-from .compare import expect
-from .fft_2d_problems import FLOATS
-from .parent import Outcome, run_child
+from .compare import compute, expect
+from .parent import Outcome, numbered, run_on_target
+from .random_problems import FLOATS
 
 
 def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outcome:
-    try:
-        with config.override(target=name):
-            target.current()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    outcome = run_child(
-        ["--problems", "fft_2d_problems", "--first", str(first), "--count", str(count)],
-        timeout=600,
-        environment={**environment, "MXCONV_TARGET": name, "MXCONV_ALGORITHMS": "fft_2d"},
-    )
-    assert not outcome.report, outcome.report
-    assert len(outcome.records) == count
-    return outcome
+    return run_on_target(name, numbered("fft_2d_problems", first, count), environment, count, algorithms="fft_2d")
 
 
 @pytest.mark.parametrize(("name", "count"), [("native", 200), ("avx2", 200), ("x86-64", 200)])
@@ -105,7 +92,7 @@ def test_the_twin_and_the_kernel_agree(extents: str) -> None:
         arrays = trial.make_arrays(p)
         exact = expect(p, arrays)
         np.testing.assert_allclose(twin(p, arrays["x"], arrays["w"]), exact, rtol=0, atol=1e-11)
-        np.testing.assert_allclose(_compute(p, arrays), exact, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(compute("fft_2d", p, arrays), exact, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -118,13 +105,6 @@ def test_every_size_is_made_of_small_radices(size: int) -> None:
 
 
 # ---- values that must not pass a transform
-
-
-def _compute(p: ConvProblem, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    with config.override(algorithms="fft_2d"), planner.recording() as plans:
-        out = trial.compute(p, arrays, trial.make_result(p))
-    assert [plan.algorithm for plan in plans] == ["fft_2d"]
-    return out
 
 
 LINES = [
@@ -140,12 +120,12 @@ LINES = [
 def test_a_value_stays_in_its_support(line: str, value: float, where: int) -> None:
     p = ConvProblem.parse(line)
     arrays = trial.make_arrays(p)
-    before = _compute(p, arrays)
+    before = compute("fft_2d", p, arrays)
     given = arrays[p.inputs[where]]
     place = tuple(n // 2 for n in given.shape)
     changed = {**arrays, p.inputs[where]: given.copy()}
     changed[p.inputs[where]][place] = value
-    after = _compute(p, changed)
+    after = compute("fft_2d", p, changed)
     reached = {name: np.zeros_like(a) for name, a in arrays.items()}
     reached[p.inputs[1 - where]][...] = 1
     reached[p.inputs[where]][place] = 1
@@ -163,9 +143,9 @@ def test_a_value_stays_in_its_support(line: str, value: float, where: int) -> No
 def test_a_quiet_channel_does_not_hear_a_loud_one() -> None:
     p = ConvProblem.parse("forward float32 n2 g40 c40->40 i30x40 k7x7 p3x3")
     arrays = trial.make_arrays(p)
-    quiet = _compute(p, arrays)
+    quiet = compute("fft_2d", p, arrays)
     arrays["x"][:, 1::2] *= 1e6
-    np.testing.assert_array_equal(_compute(p, arrays)[:, 0::2], quiet[:, 0::2])
+    np.testing.assert_array_equal(compute("fft_2d", p, arrays)[:, 0::2], quiet[:, 0::2])
 
 
 # ---- what it says of itself
@@ -184,7 +164,7 @@ def test_errors_are_as_promised(line: str) -> None:
     p = ConvProblem.parse(f"forward float32 n1 {line}")
     arrays = trial.make_arrays(p)
     exact = expect(p, arrays)
-    error = np.abs(_compute(p, arrays) - exact).max() / exact.std()
+    error = np.abs(compute("fft_2d", p, arrays) - exact).max() / exact.std()
     assert Fft2d().error(p) / 20 < error < Fft2d().error(p)
 
 

@@ -10,14 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mxconv import config
 from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms import ALGORITHMS
 from mxconv.engine.problem import DIRECTIONS, EPILOGUES
-from mxconv.errors import UnsupportedError
-from mxconv.jit import target
 
-from .parent import Outcome, run_child
+from .parent import Outcome, numbered, run_child, run_on_target
 
 BATCH = 1000
 BATCHES = 4
@@ -28,11 +25,8 @@ GENERAL = ("channel_lanes", "direct", "implicit_gemm", "direct_weight")
 REGRESSIONS = Path(__file__).parent.parent / "problems" / "regressions.txt"
 
 
-def _run(first: int, environment: dict[str, str], count: int = BATCH) -> Outcome:
-    outcome = run_child(["--first", str(first), "--count", str(count)], timeout=600, environment=environment)
-    assert not outcome.report, outcome.report
-    assert len(outcome.records) == count
-    return outcome
+def _run(first: int, environment: dict[str, str], count: int = BATCH, name: str = "native") -> Outcome:
+    return run_on_target(name, numbered("random_problems", first, count), environment, count)
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
@@ -62,21 +56,12 @@ def test_more_random_problems(batch, environment):
 
 @pytest.mark.parametrize("name", ["avx2", "x86-64"])
 def test_random_problems_on_lesser_cpus(name, environment):
-    try:
-        with config.override(target=name):
-            target.current()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    _run(10**6, {**environment, "MXCONV_TARGET": name}, count=500)
+    _run(10**6, environment, 500, name)
 
 
 def test_random_problems_at_once(environment):
     """Four Python threads call the engine at the same time, each with up to two threads of its own."""
-    outcome = run_child(
-        ["--first", "2000000", "--count", "300", "--at-once", "4"], timeout=600, environment=environment
-    )
-    assert not outcome.report, outcome.report
-    assert len(outcome.records) == 300
+    run_on_target("native", [*numbered("random_problems", 2 * 10**6, 300), "--at-once", "4"], environment, 300)
 
 
 def test_regressions(environment):

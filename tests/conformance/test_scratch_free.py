@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mxconv import config
 from mxconv.dtypes import DTYPES
 from mxconv.engine.problem import DIRECTIONS, Direction, contiguous_strides
-from mxconv.errors import UnsupportedError
-from mxconv.jit import target
 
-from .parent import run_child
+from .parent import listed, run_on_target
 from .random_problems import Case, make_case
 
 FIRST = 3 * 10**6
@@ -45,22 +42,10 @@ def _allowed(word: str, direction: Direction, dtype: str) -> bool:
 
 @pytest.mark.parametrize(("name", "each"), [("native", 32), ("avx2", 8), ("x86-64", 8)])
 def test_random_problems(name: str, each: int, environment: dict[str, str], tmp_path: Path) -> None:
-    try:
-        with config.override(target=name):
-            target.current()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
     cases = [
         turned(make_case(FIRST + n), *COMBINATIONS[n % len(COMBINATIONS)]) for n in range(each * len(COMBINATIONS))
     ]
-    listed = tmp_path / "cases.txt"
-    listed.write_text("\n".join(map(str, cases)), encoding="utf-8")
-    outcome = run_child(
-        ["--file", str(listed)],
-        timeout=300,
-        environment={**environment, "MXCONV_TARGET": name, "MXCONV_ALGORITHMS": "scratch_free"},
-    )
-    assert not outcome.report, outcome.report
+    outcome = run_on_target(name, listed(tmp_path, cases), environment, len(cases), algorithms="scratch_free")
     counts = outcome.count()
     assert counts["algorithm", "scratch_free"] == len(cases)
     wanted = [("lanes", distance) for distance in ("1", "2", "other")]

@@ -7,33 +7,19 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mxconv import config
-from mxconv.engine import planner, trial
+from mxconv.engine import trial
 from mxconv.engine.algorithms.winograd import Winograd
 from mxconv.engine.problem import ConvProblem
-from mxconv.errors import UnsupportedError
-from mxconv.jit import target
 
-from .compare import compare, expect
-from .parent import Outcome, run_child
+from .compare import compare, compute, expect
+from .parent import Outcome, numbered, run_on_target
 
 TILES = (4, 3, 2)
 
 
 def _run(name: str, m: int, first: int, count: int, environment: dict[str, str]) -> Outcome:
-    try:
-        with config.override(target=name):
-            target.current()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    outcome = run_child(
-        ["--problems", "winograd_problems", "--first", str(m * 10**6 + first), "--count", str(count)],
-        timeout=600,
-        environment={**environment, "MXCONV_TARGET": name, "MXCONV_ALGORITHMS": f"winograd_{m}", "MXCONV_RTOL": "1"},
-    )
-    assert not outcome.report, outcome.report
-    assert len(outcome.records) == count
-    return outcome
+    cases = numbered("winograd_problems", m * 10**6 + first, count)
+    return run_on_target(name, cases, environment, count, algorithms=f"winograd_{m}", rtol="1")
 
 
 @pytest.mark.parametrize("name", ["native", "avx2", "x86-64"])
@@ -61,13 +47,6 @@ def test_more_random_problems(name: str, count: int, m: int, environment: dict[s
     _run(name, m, 10**5, count, environment)
 
 
-def _compute(p: ConvProblem, arrays: dict[str, np.ndarray], m: int) -> np.ndarray:
-    with config.override(algorithms=f"winograd_{m}", rtol=1.0), planner.recording() as plans:
-        out = trial.compute(p, arrays, trial.make_result(p))
-    assert [plan.algorithm for plan in plans] == [f"winograd_{m}"]
-    return out
-
-
 ERRORS = [
     (4, "forward float32 n1 g1 c64->32 i40x40 k3x3 p1x1"),
     (4, "forward float32 n2 g1 c300->32 i20x20 k3x3 p1x1"),
@@ -89,7 +68,7 @@ def test_errors_are_as_promised(m: int, line: str) -> None:
     arrays = trial.make_arrays(p)
     exact = expect(p, arrays)
     unit = 1.0 if p.dtype == "float32" else 2 * 2**-29  # twice, as the oracle rounds just as often
-    error = np.abs(_compute(p, arrays, m) - exact).max() / exact.std()
+    error = np.abs(compute(f"winograd_{m}", p, arrays, rtol=1.0) - exact).max() / exact.std()
     promised = Winograd(m).error(p) * unit
     assert promised / 6 < error < 1.3 * promised
 
@@ -119,7 +98,7 @@ def test_one_value_stays_in_its_support(line: str, value: float, which: str) -> 
     with np.errstate(invalid="ignore"):
         clean = expect(p, {**arrays, p.inputs[which == "weight"]: np.where(np.abs(array) < 1e30, array, 0)})
         reached = ~(np.abs(exact - clean) <= 1e-30)
-    got = {m: _compute(p, arrays, m) for m in TILES}
+    got = {m: compute(f"winograd_{m}", p, arrays, rtol=1.0) for m in TILES}
     for m, result in got.items():
         allowed = 6 * Winograd(m).error(p) * clean.std() * (1 if p.dtype == "float32" else 2**-28)
         with np.errstate(invalid="ignore", over="ignore"):

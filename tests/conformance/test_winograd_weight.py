@@ -9,16 +9,14 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from mxconv import config
-from mxconv.engine import planner, trial
+from mxconv.engine import trial
 from mxconv.engine.algorithms.winograd_weight import Way, WinogradWeight, cut
 from mxconv.engine.problem import ConvProblem
-from mxconv.errors import UnsupportedError
 from mxconv.jit import target
 from mxconv.jit.winograd import winograd
-from mxconv.testing import reference
 
-from .parent import run_child
+from .compare import compute, expect
+from .parent import listed, run_on_target, usable
 from .random_problems import Case
 from .winograd_weight_problems import make_case
 
@@ -44,8 +42,7 @@ def kind_of(case: Case) -> tuple[str, tuple[int, ...], bool]:
 def accepted(first: int, count: int, m: int, name: str, few: bool) -> list[str]:
     """The lines of so many cases that the algorithm applies to."""
     lines: list[str] = []
-    with config.override(target=name):
-        algorithm, current = WinogradWeight(m), target.current()
+    algorithm, current = WinogradWeight(m), usable(name)
     number = first
     while len(lines) < count:
         case = make_case(number)
@@ -57,17 +54,9 @@ def accepted(first: int, count: int, m: int, name: str, few: bool) -> list[str]:
 
 
 def run(environment: dict[str, str], tmp_path: Path, name: str, m: int, first: int, count: int, few: bool) -> Counter:
-    try:
-        with config.override(target=name):
-            target.current()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    listed = tmp_path / "cases.txt"
-    listed.write_text("\n".join(accepted(first, count, m, name, few)), encoding="utf-8")
+    cases = listed(tmp_path, accepted(first, count, m, name, few))
     # rtol: also those whose error the default does not admit
-    settings = {"MXCONV_TARGET": name, "MXCONV_ALGORITHMS": f"winograd_weight_{m}", "MXCONV_RTOL": "1"}
-    outcome = run_child(["--file", str(listed)], timeout=300, environment={**environment, **settings})
-    assert not outcome.report, outcome.report
+    outcome = run_on_target(name, cases, environment, count, algorithms=f"winograd_weight_{m}", rtol="1")
     counts = outcome.count()
     assert counts["algorithm", f"winograd_weight_{m}"] == count
     counts["dilated"] = sum("dilated" in kernel for record in outcome.records for kernel in record["kernels"])
@@ -125,19 +114,9 @@ def twin(p: ConvProblem, m: int, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
 def test_the_twin_and_the_kernel_agree(taps: str, m: int) -> None:
     p = ConvProblem.parse(f"backward_weight float64 n2 c6->5 i11x14 k{taps} p1x2")
     arrays = trial.make_arrays(p)
-    exact = reference.convolution_weight_gradient(
-        arrays["x"],
-        arrays["y"],
-        stride=p.stride,
-        dilation=p.dilation,
-        pad_lo=p.pad_lo,
-        pad_hi=p.pad_hi,
-        kernel=p.kernel,
-    )
+    exact = expect(p, arrays)
     np.testing.assert_allclose(twin(p, m, arrays["x"], arrays["y"]), exact, rtol=0, atol=1e-11)
-    with config.override(algorithms=f"winograd_weight_{m}", rtol=1.0), planner.recording() as plans:
-        ours = trial.compute(p, arrays, trial.make_result(p))
-    assert plans[0].algorithm == f"winograd_weight_{m}"
+    ours = compute(f"winograd_weight_{m}", p, arrays, rtol=1.0)
     np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-11)
 
 
@@ -151,17 +130,8 @@ def test_errors_are_as_promised(taps: int, m: int) -> None:
     for line in (f"n2 c32->32 i1500 k{taps}", f"n2 c32->32 i40x40 k{taps}x{taps}"):
         p = ConvProblem.parse(f"backward_weight float32 {line}")
         arrays = trial.make_arrays(p)
-        exact = reference.convolution_weight_gradient(
-            arrays["x"],
-            arrays["y"],
-            stride=p.stride,
-            dilation=p.dilation,
-            pad_lo=p.pad_lo,
-            pad_hi=p.pad_hi,
-            kernel=p.kernel,
-        )
-        with config.override(algorithms=algorithm.name, rtol=1.0):
-            error = np.abs(trial.compute(p, arrays, trial.make_result(p)) - exact).max() / exact.std()
+        exact = expect(p, arrays)
+        error = np.abs(compute(algorithm.name, p, arrays, rtol=1.0) - exact).max() / exact.std()
         assert algorithm.error(p) / 20 < error < algorithm.error(p)
 
 

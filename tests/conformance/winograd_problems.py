@@ -6,16 +6,14 @@ compiling one takes longer than a problem does.
 
 from __future__ import annotations
 
-import math
 import random
-from dataclasses import fields
 
 from mxconv import geometry
 from mxconv.engine.algorithms.winograd import Winograd
 from mxconv.engine.algorithms.winograd_form import form_of
-from mxconv.engine.problem import ConvProblem, contiguous_strides
+from mxconv.engine.problem import ConvProblem
 
-from .random_problems import EPILOGUES, Case, strides_of
+from .random_problems import EPILOGUES, Case, largest, lay_out, make_problem
 
 DTYPES = ("float32", "float32", "float32", "float64", "float16", "bfloat16")
 KERNELS = ((3, 3), (3, 3), (2, 2), (3, 2), (2, 3), (4, 4), (3, 1), (1, 3), (1, 7), (7, 1), (1, 4), (5, 1))
@@ -52,8 +50,7 @@ def make_case(number: int) -> Case:
     while True:
         shared = SHARED[m][own % 3] if own < 10**5 else None
         problem = _problem(rng, shared)
-        shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
-        if 0 < problem.products <= MAX_PRODUCTS and max(map(math.prod, shapes)) <= MAX_ELEMENTS:
+        if 0 < problem.products <= MAX_PRODUCTS and largest(problem) <= MAX_ELEMENTS:
             form = form_of(problem, m, 16)
             is_window = problem.in_spatial == problem.kernel  # a matrix product to the engine's front door
             fits = not is_window and not isinstance(form, str) and (shared is None or form.strided == shared[3])
@@ -99,26 +96,5 @@ def _problem(rng: random.Random, shared: tuple | None) -> ConvProblem:
         wanted = rng.choice((1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 33)) if a >= rank - 2 else rng.randint(1, 5)
         low, high = geometry.conv_in_range(wanted, k, s, d, lo, hi)
         axes.append((k, s, d, lo, hi, max(1, rng.randint(low, high))))
-    kernel, stride, dilation, pad_lo, pad_hi, size = zip(*axes, strict=True)
-    plain = ConvProblem.create(
-        direction,
-        dtype,
-        batch=rng.choice((1, 1, 2, 3, 5)),
-        groups=groups,
-        in_channels=groups * channels[0],
-        out_channels=groups * channels[1],
-        in_spatial=size,
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
-        pad_lo=pad_lo,
-        pad_hi=pad_hi,
-        epilogue=epilogue,
-    )
-    strides = {
-        f"{name}_strides": contiguous_strides(plain.shape_of(name))
-        if rng.random() < 0.4
-        else strides_of(rng, plain.shape_of(name), name == plain.output)
-        for name in "xwy"
-    }
-    return ConvProblem(**{**{f.name: getattr(plain, f.name) for f in fields(plain)}, **strides})
+    batch = rng.choice((1, 1, 2, 3, 5))
+    return lay_out(rng, make_problem(direction, dtype, axes, batch, groups, *channels, epilogue), contiguous=0.4)

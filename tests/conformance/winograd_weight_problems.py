@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from mxconv import geometry
-from mxconv.engine.problem import ConvProblem, contiguous_strides
+from mxconv.engine.problem import ConvProblem
 
-from .random_problems import Case, strides_of
+from .random_problems import Case, lay_out, make_problem
 
 FLOATS = ("float32", "float32", "float64", "float16", "bfloat16")
 NEAR = ((3, 3), (3, 3), (2, 2), (4, 4), (5, 5), (2, 3), (3, 1), (1, 3), (1, 7), (7, 1), (4, 2), (5, 3), (6, 3))
@@ -47,27 +47,8 @@ def _problem(rng: random.Random) -> ConvProblem:
         if rng.random() < 0.12:
             lo, hi = rng.choice(((-1, hi), (lo, -2), (-2, -1), (reach + 5, -3)))
         wanted = rng.choice((1, 2, 3, 4, 5, 7, 8, 9, 13, 17, 21, 34)) if a >= rank - 2 else rng.randint(1, 5)
-        axes.append((k, d, lo, hi, max(1, geometry.conv_in_range(wanted, k, 1, d, lo, hi)[0])))
-    kernel, dilation, pad_lo, pad_hi, size = map(list, zip(*axes, strict=True))
+        axes.append((k, 1, d, lo, hi, max(1, geometry.conv_in_range(wanted, k, 1, d, lo, hi)[0])))
     groups = rng.choice((1, 1, 1, 2, 3))
     own_in, own_out = (rng.choice((4, 5, 8, 15, 16, 17, 24, 33, 40)) for _ in range(2))
-    plain = ConvProblem.create(
-        "backward_weight",
-        rng.choice(FLOATS),
-        batch=rng.choice((1, 1, 2, 3, 5)),
-        groups=groups,
-        in_channels=groups * own_in,
-        out_channels=groups * own_out,
-        in_spatial=size,
-        kernel=kernel,
-        dilation=dilation,
-        pad_lo=pad_lo,
-        pad_hi=pad_hi,
-    )
-    strides = {
-        f"{name}_strides": contiguous_strides(plain.shape_of(name))
-        if rng.random() < 0.3
-        else strides_of(rng, plain.shape_of(name), name == plain.output)
-        for name in "xwy"
-    }
-    return ConvProblem(**{**{f: getattr(plain, f) for f in plain.__dataclass_fields__}, **strides})
+    dtype, batch = rng.choice(FLOATS), rng.choice((1, 1, 2, 3, 5))
+    return lay_out(rng, make_problem("backward_weight", dtype, axes, batch, groups, own_in, own_out), contiguous=0.3)
