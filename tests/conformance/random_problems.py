@@ -21,12 +21,14 @@ from mxconv.engine.problem import ConvProblem, Direction, contiguous_strides
 
 Ints = tuple[int, ...]
 
+GENERAL = ("channel_lanes", "direct", "implicit_gemm", "direct_weight")
+"""The algorithms that these problems are drawn for; the others have problems of their own."""
 MAX_ELEMENTS = 60_000
 MAX_TAPS = 343
 PRODUCTS = ((1, 300), (300, 5_000), (5_000, 50_000), (50_000, 300_000))
 """Ranges of multiply-adds, drawn first: small problems are many, but not all."""
-WIDE_PRODUCTS = (50_000, 600_000)
-"""The range for many channels."""
+OWN_PRODUCTS = {"wide": (50_000, 600_000), "row": (1_000, 100_000)}
+"""The ranges of kinds that have large problems only."""
 FEW = (1, 2, 3, 4, 5, 7)
 EPILOGUES = (("relu",), ("bias", "prelu"), ("scale", "bias", "add", "relu"), ("scale", "prelu", "add"))
 COMPLEX_EPILOGUES = (("scale", "bias"), ("scale", "add"))
@@ -35,13 +37,15 @@ FLOATS = tuple(name for name, dtype in DTYPES.items() if dtype.kind == "float")
 
 @dataclass(frozen=True)
 class Case:
-    """One run of the check. `api`: engine, nd, nd_last, nd_kept (its weight); `quirk`: none, swapped, unaligned."""
+    """One run of the check. `api`: engine, nd, nd_last, nd_kept (its weight); `quirk`: none, swapped, unaligned;
+    `among`: all algorithms, or the general ones."""
 
     problem: ConvProblem
     seed: int = 0
     data: str = "integers"
     api: str = "engine"
     quirk: str = "none"
+    among: str = "all"
     knobs: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -49,8 +53,8 @@ class Case:
         return f"{self.problem} ; {' '.join(words)}"
 
     def _extras(self) -> dict[str, object]:
-        usual = {"api": "engine", "quirk": "none"}
-        named = {k: getattr(self, k) for k in ("seed", "data", "api", "quirk")}
+        usual = {"api": "engine", "quirk": "none", "among": "all"}
+        named = {k: getattr(self, k) for k in ("seed", "data", "api", "quirk", "among")}
         return {k: v for k, v in named.items() if usual.get(k) != v}
 
 
@@ -58,7 +62,7 @@ def parse(line: str) -> Case:
     """The case of a line."""
     text, _, rest = line.partition(";")
     words = dict(word.split("=") for word in rest.split())
-    named = {k: words.pop(k) for k in ("data", "api", "quirk") if k in words}
+    named = {k: words.pop(k) for k in ("data", "api", "quirk", "among") if k in words}
     return Case(
         ConvProblem.parse(text),
         seed=int(words.pop("seed", 0)),
@@ -75,10 +79,10 @@ def make_case(number: int) -> Case:
     if direction == "backward_weight" and DTYPES[dtype].kind == "complex":
         dtype = "float32"  # only scratch_free computes it: see test_scratch_free.py
     is_edge = rng.random() < 0.04
-    kind = rng.choices(("any", "pointwise", "depthwise", "wide", "row"), (39, 14, 14, 17, 16))[0]
+    kind = rng.choices(("any", "pointwise", "depthwise", "wide", "row"), (33, 14, 17, 16, 20))[0]
     least, most = (0, 1000) if is_edge else rng.choices(PRODUCTS, (3, 15, 47, 35))[0]
-    if kind == "wide":
-        is_edge, (least, most) = False, WIDE_PRODUCTS
+    if kind in OWN_PRODUCTS:
+        is_edge, (least, most) = False, OWN_PRODUCTS[kind]
     while True:
         problem = _problem(rng, direction, dtype, kind, is_edge)
         if (
@@ -93,7 +97,8 @@ def make_case(number: int) -> Case:
         data=_kind_of_data(rng, problem),
         api=rng.choice(("nd", "nd_last", "nd_kept")) if rng.random() < 0.25 and _is_plain(problem) else "engine",
         quirk=rng.choice(("swapped", "unaligned")) if rng.random() < 0.06 else "none",
-        knobs=_knobs(rng, problem),
+        knobs=_knobs(rng, problem, kind),
+        among="general" if rng.random() < 0.6 else "all",
     )
 
 
@@ -104,7 +109,7 @@ def _kind_of_data(rng: random.Random, p: ConvProblem) -> str:
     return rng.choices(kinds, (60, 30, 10 if p.storage.kind == "float" else 0))[0]
 
 
-def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
+def _knobs(rng: random.Random, p: ConvProblem, kind: str) -> dict[str, int]:
     """One or two threads and, mostly, blocks so small that each axis has several."""
     knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
     if rng.random() < 0.97:
@@ -112,15 +117,17 @@ def _knobs(rng: random.Random, p: ConvProblem) -> dict[str, int]:
         if p.direction == "backward_data":
             rows, channels = channels, rows
         is_thin = rows == channels == 1  # computed several rows at once, unless a block is a single pixel
-        pixels = (4, 8, 16, 32, 10_000) if is_thin else (1, 1, 1, 16, 32)
+        pixels = (4, 4, 8, 16, 32, 10_000) if is_thin else (1, 1, 1, 1, 16, 32)
         if rows >= 32:  # its tiles run on from row to row
-            pixels = (1, 16, 48, 10_000)
+            pixels = (1, 1, 16, 48, 10_000)
         knobs["block_pixels"] = rng.choice(pixels)
         knobs["block_channels"] = rng.randint(1, max(1, rows // 2))
-        products = channels * math.prod(p.kernel)
-        knobs["block_reduction"] = (
-            10_000 if rng.random() < (0.7 if p.rank == 1 else 0.1) else rng.randint(1, max(1, products // 2))
-        )
+        taps = math.prod(p.kernel)
+        if p.direction == "backward_data":  # those of one phase
+            taps = math.prod(-(-k // s) for k, s in zip(p.kernel, p.stride, strict=True))
+        most = max(1, channels * taps // 2)
+        is_one_chain = rng.random() < (0.9 if kind == "row" and p.direction == "forward" else 0.1)
+        knobs["block_reduction"] = 10_000 if is_one_chain else rng.randint(1, most)
     return knobs
 
 
@@ -154,6 +161,10 @@ def _axis(rng: random.Random, direction: Direction, kind: str, axis: int, rank: 
         d = s if direction == "forward" else 1
     if kind == "wide":  # sums are long, and phases few
         k, s = max(k, 2), s if direction == "forward" or rng.random() < 0.2 else 1
+    if kind == "row":
+        k, s = max(k, 2), s if direction == "forward" else rng.choice((1, 2, 3, 4))
+    if kind == "depthwise" and direction == "backward_data":  # no phase without taps
+        s = min(s, k)
     reach = geometry.dilated_kernel(k, d) - 1
     lo, hi = (rng.randint(0, reach + 1) if rng.random() < 0.6 else 0 for _ in range(2))
     if rng.random() < 0.12:
@@ -179,6 +190,7 @@ def _axis(rng: random.Random, direction: Direction, kind: str, axis: int, rank: 
 def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is_edge: bool) -> ConvProblem:
     rank = rng.choices((1, 2, 3, 4, 5), (25, 35, 20, 10, 10))[0]
     if kind == "depthwise":
+        rank = max(rank, rng.choice((1, 2, 2)))
         groups = _around(rng) if rng.random() < 0.5 else rng.choice(FEW)
         group_in, group_out = 1, rng.choice((1, 1, 1, 1, 2))
     else:
@@ -186,7 +198,7 @@ def _problem(rng: random.Random, direction: Direction, dtype: str, kind: str, is
         group_in = _around(rng) if rng.random() < 0.3 else rng.choice(FEW)
         group_out = _around(rng) if rng.random() < 0.55 else rng.choice(FEW)
     if kind == "row":  # one long row, short sums
-        rank, group_in = 1, rng.choice((1, 2, 3, 8))
+        rank, group_in, group_out = 1, rng.choice((1, 2, 3, 8)), rng.choice((7, 8, 15, 16, 17, 33))
     if kind == "wide":  # whole vectors of result channels, and long sums
         groups = rng.choice((1, 1, 2))
         group_in, group_out = rng.choice((64, 100, 128, 200)), rng.choice((32, 45, 48, 48, 64))

@@ -19,7 +19,7 @@ from mxconv.jit.target import Target
 
 from .compare import Mismatch, compare, expect, tolerance, tolerance_of_transforms
 from .guards import Guarded, Side
-from .random_problems import Case, adjustment, make_data
+from .random_problems import GENERAL, Case, adjustment, make_data
 
 
 def run_case(case: Case) -> dict[str, Any]:
@@ -32,10 +32,13 @@ def run_case(case: Case) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         exact = expect(p, data)
     allowed = tolerance(p, data, exact) if case.data == "normal" else None
+    settings: dict[str, Any] = dict(case.knobs)
+    if case.among == "general" and not config.get("algorithms"):
+        settings["algorithms"] = ",".join((*GENERAL, "scratch_free"))
     results, record = [], {}
     for side in ("after", "before"):
-        knobs = case.knobs if side == "after" else {**case.knobs, "num_threads": 5}
-        with ExitStack() as stack, config.override(**knobs), planner.recording() as plans:
+        own = settings if side == "after" else {**settings, "num_threads": 5}
+        with ExitStack() as stack, config.override(**own), planner.recording() as plans:
             arrays = {name: _place(stack, case, name, values, side) for name, values in data.items()}
             out = _guard(stack, case, p.output, side)
             out.poison()
