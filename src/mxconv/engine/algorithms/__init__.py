@@ -13,6 +13,7 @@ from .direct_weight import DirectWeight
 from .fft_1d import Fft1d
 from .fft_2d import Fft2d
 from .implicit_gemm import ImplicitGemm
+from .phase_rows import PhaseRows
 from .scratch_free import ScratchFree
 from .winograd import Winograd
 from .winograd_weight import WinogradWeight
@@ -22,6 +23,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Depthwise(),
     DepthwisePhases(),
     ChannelLanes(),
+    PhaseRows(),
     Direct(),
     ImplicitGemm(),
     DepthwiseWeight(),

@@ -97,22 +97,6 @@ class _Bundle(Staging):
             places = [f.args["c_row"] * i + j * lanes for i in range(tile.mr) for j in range(width)]
             put_or_add(f, f.args["first"], f.args["c"], places, [total for row in sums for total in row])
 
-    def sum_products(self, f: Function, staged: Value, width: int) -> list[list[Value]]:
-        """The sums of a tile over k products of a function's arguments a and offsets, by row and vector."""
-        numbers, lanes, mr = self.numbers, self.lanes, self.tile.mr
-        cells = [[f.variable(self.vector) for _ in range(width)] for _ in range(mr)]
-        for cell in itertools.chain.from_iterable(cells):
-            cell.set(0)
-        with f.loop(0, f.args["k"]) as k:
-            row = f.offset(staged, f.load(I64, f.args["offsets"], k), numbers.computed)
-            weights = f.offset(f.args["a"], k * mr, numbers.computed)
-            columns = [f.load(self.vector, row, j * lanes) for j in range(width)]
-            for i in range(mr):
-                weight = f.splat(f.load(numbers.computed, weights, i), lanes)
-                for j in range(width):
-                    accumulate([cells[i][j]], [weight], [columns[j]])
-        return [[cell.get() for cell in row] for row in cells]
-
     def emit_finish_row(self) -> None:
         """One grid row of a tile's result channels, of which `rows` exist: summed and stored, tile after tile."""
         lanes, tile, result = self.lanes, self.tile, self.numbers.result

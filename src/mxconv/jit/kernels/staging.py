@@ -11,13 +11,14 @@ Where a row both begins and ends with padding, the zeros at its end are those at
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from ..ir import I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
 from .correlation import AXIS, Correlation
-from .gemm import Tile
+from .gemm import Tile, accumulate
 
 STATE = ("empty", "plane", "rows", "runs")
 AXIS_STATE = ("start", "length", "low", "span", "staged", "phase_staged")
@@ -113,6 +114,10 @@ class Staging(Correlation):
         for name, value in values.items():
             f.store(value, row, self.axis_state.index[name])
 
+    def staged_channels(self, f: Function, args: Value, state: Value) -> Value:
+        """How many channels are staged: all of a group, unless an algorithm says otherwise."""
+        return self.args.read(f, args, "channels")[0]
+
     def staged_place(self, f: Function, position: Value, split: Value, staged: Value, phase_staged: Value) -> Value:
         """Where a position of an axis lies in the staged copy."""
         return (position % split) * phase_staged + (position // split) * staged
@@ -188,7 +193,7 @@ class Staging(Correlation):
         with self.module.function("list_offsets", args=PTR, state=PTR, table=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
-            rank, channels = self.args.read(f, args, "rank", "channels")
+            (rank,), channels = self.args.read(f, args, "rank"), self.staged_channels(f, args, state)
             taps, plane = self.state.read(f, state, "taps", "plane")
             unused, place = f.variable(I64, 0), f.variable(I64)
             with f.loop(0, taps) as t:
@@ -262,7 +267,8 @@ class Staging(Correlation):
         with self.module.function("stage", args=PTR, state=PTR, source=PTR, staged=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
-            rank, channels, src_channel = self.args.read(f, args, "rank", "channels", "src_channel")
+            rank, src_channel = self.args.read(f, args, "rank", "src_channel")
+            channels = self.staged_channels(f, args, state)
             plane, rows = self.state.read(f, state, "plane", "rows")
             row_list, staged = self.section(f, args, state, "at_rows"), f.args["staged"]
             extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
@@ -288,6 +294,24 @@ class Staging(Correlation):
                         f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
                 with otherwise:
                     f.call("stage_row", args, state, row, place, inside)
+
+    # ---- the register tile
+
+    def sum_products(self, f: Function, staged: Value, width: int) -> list[list[Value]]:
+        """The sums of a tile, `width` vectors of pixels, over k products of a function's arguments a and offsets."""
+        numbers, lanes, mr = self.numbers, self.lanes, self.tile.mr
+        cells = [[f.variable(self.vector) for _ in range(width)] for _ in range(mr)]
+        for cell in itertools.chain.from_iterable(cells):
+            cell.set(0)
+        with f.loop(0, f.args["k"]) as k:
+            row = f.offset(staged, f.load(I64, f.args["offsets"], k), numbers.computed)
+            weights = f.offset(f.args["a"], k * mr, numbers.computed)
+            columns = [f.load(self.vector, row, j * lanes) for j in range(width)]
+            for i in range(mr):
+                weight = f.splat(f.load(numbers.computed, weights, i), lanes)
+                for j in range(width):
+                    accumulate([cells[i][j]], [weight], [columns[j]])
+        return [[cell.get() for cell in row] for row in cells]
 
     # ---- the next box, fetched into cache while this one is multiplied
 
