@@ -124,8 +124,11 @@ FAULTS: dict[str, Fault] = {
         "(phase.count - 1) * axis.src_step <= extent\n        for axis",
         LANES,
     ),
-    "channels: one weight too many is packed": Fault(
-        "row < f.splat(rows - first, lanes)", "row <= f.splat(rows - first, lanes)", LANES
+    "channels: one weight too many is gathered": Fault(
+        "exists = row < f.splat(rows - v, lanes)", "exists = row <= f.splat(rows - v, lanes)", LANES
+    ),
+    "channels: one row of weights too many is transposed": Fault(
+        "f.select(rows > i, columns, 0)", "f.select(rows >= i, columns, 0)", LANES
     ),
     "channels: one too many is stored beside the others": Fault(
         "exists = f.lane_numbers(lanes) < f.splat(rows - v, lanes)",

@@ -14,6 +14,7 @@ from ... import config
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.channel_lanes import AHEAD, ARGS, PIXEL, Spec, emit_channel_lanes
+from ...jit.kernels.channel_panels import MOST_SPAN, PANEL_ARGS
 from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.gemm import Tile
 from ...jit.numbers import Numbers
@@ -42,7 +43,7 @@ from .correlation import (
 )
 from .costs import ACROSS_ROWS, packing_seconds, traffic_seconds, vector_seconds
 
-LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
+LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *PANEL_ARGS, *ARGS))
 
 CHAIN = 64
 """Products in one chain of additions: the weights that a panel has for them stay in an L1 cache, pixels beside them."""
@@ -75,9 +76,8 @@ STAGING, LISTING, STARTING, PASSING = 2.5, 20.0, 0.5, 4.0
 of the weights takes on its way from the L3 cache, at each pass over them."""
 STORING, WEIGHTS = 16.0, 0.5
 """Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
-ALIAS_BYTES, ALIASED = 4096, 35.0
-"""Estimate: where the weight's rows share one set of an L1 cache, packing one tap takes so much more, relative to
-copying it."""
+BESIDE = (3.0, 8.0)
+"""Estimate: packing a weight whose rows or channels lie side by side, as costs.ACROSS_ROWS."""
 
 
 WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (4, 6), (3, 7), (10, 2), (8, 2))
@@ -121,6 +121,16 @@ def is_in_place(roles: Roles, numbers: Numbers) -> bool:
         for phase in axis.phases
         for tap in (*phase.taps[:1], *phase.taps[-1:])
     )
+
+
+def span_of_rows(roles: Roles) -> dict[str, int]:
+    """How the weight's rows lie, if a channel's taps lie between it and the next one: see jit/kernels/channel_panels.py."""
+    used = 1
+    for axis, stride in zip(roles.axes, roles.w_strides, strict=True):
+        most = max((tap.tap for phase in axis.phases for tap in (*phase.taps[:1], *phase.taps[-1:])), default=0)
+        used += most * stride if stride >= 0 else MOST_SPAN
+    is_run = used <= roles.w_channel <= MOST_SPAN
+    return {"row_span": roles.w_channel if is_run else 0, "row_used": used}
 
 
 def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: int, samples: int, thrift: int) -> Cut:
@@ -222,10 +232,8 @@ class ChannelLanes(Plain):
         seconds = vector_seconds(work, lanes, machine) * share + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
         if packs_weight:
-            is_aliased = roles.w_row * numbers.dtype.itemsize % ALIAS_BYTES == 0
-            more = ALIASED / max(1, roles.all_taps) if is_aliased else 0.0
-            small, large = ACROSS_ROWS
-            seconds += packing_seconds(problem, machine, threads, (small + more, large + more))
+            is_near = roles.w_row == 1 or span_of_rows(roles)["row_span"] > 0
+            seconds += packing_seconds(problem, machine, threads, BESIDE if is_near else ACROSS_ROWS)
         return machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
@@ -269,6 +277,7 @@ class ChannelLanes(Plain):
             **common_values(p, roles, panels),
             "blocks": blocks,
             "panels_of_rows": panels,
+            **span_of_rows(roles),
             "block_panels": cut.block_panels,
             "row_blocks": row_blocks,
             "tile_chain": chain,

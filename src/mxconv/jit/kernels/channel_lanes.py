@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from ..ir import I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
+from .channel_panels import ChannelPanels
 from .correlation import AXIS
 from .epilogue import Epilogue, Place
 from .gemm import Tile, accumulate, put_or_add
-from .staging import RUN_LIST, Staging
+from .staging import RUN_LIST
 
 ARGS = (
-    "blocks", "panels_of_rows", "block_panels", "row_blocks", "tile_chain", "pixel_block", "dst_lane",
+    "blocks", "block_panels", "row_blocks", "tile_chain", "pixel_block", "dst_lane",
     "at_pixels", "at_near", "at_c", "in_place",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
@@ -52,11 +53,10 @@ def emit_channel_lanes(spec: Spec, target: Target) -> str:
     return _Bundle(spec, target).module.text()
 
 
-class _Bundle(Staging):
+class _Bundle(ChannelPanels):
     def __init__(self, spec: Spec, target: Target) -> None:
-        super().__init__(spec.dtype, spec.tile, target, ARGS, run_axes=1, packs_weight=False)
+        super().__init__(spec.dtype, spec.tile, target, ARGS)
         self.epilogue = spec.epilogue
-        self.emit_pack_channels()
         self.emit_read_in_place()
         self.emit_list_pixels()
         self.emit_tile("tile", is_first=False)
@@ -65,39 +65,6 @@ class _Bundle(Staging):
         self.emit_finish()
         self.emit_run_panels()
         self.emit_run()
-
-    # ---- weights: panels[group][panel][phase][tap][channel][nr]
-
-    def emit_pack_channels(self) -> None:
-        numbers, lanes, nv = self.numbers, self.lanes, self.tile.nv
-        stored = numbers.stored.of(lanes)
-        with self.module.function("pack_weight", exported=True, args=PTR, worker=I64) as f:
-            args = f.args["args"]
-            state = self.scratch(f, args)
-            w_offset = f.variable(I64, 0)
-            names = (
-                "pack_tasks", "phases", "panels_of_rows", "rows", "channels", "all_taps", "w_group", "w_row",
-                "w_channel",
-            )  # fmt: skip
-            count, phases, panels, rows, channels, all_taps, w_group, w_row, w_channel = self.args.read(f, args, *names)
-            weight, to = self.args.pointer(f, args, "w"), self.args.pointer(f, args, "panels")
-            with f.tasks(self.args.address(f, args, "pack_counter"), count) as task:
-                phase, block = task % phases, task // phases
-                first = (block % panels) * self.nr
-                f.call("select_phase", args, state, phase)
-                taps, before = self.state.read(f, state, "taps", "taps_before")
-                source = f.offset(weight, (block // panels) * w_group + first * w_row, numbers.stored)
-                own = f.offset(to, (block * all_taps + before) * channels * self.nr, numbers.computed)
-                with f.loop(0, taps) as t:
-                    f.call("select_tap", args, state, t, Value(f, PTR, w_offset.ref))
-                    with f.loop(0, channels) as c:
-                        at = f.offset(source, w_offset.get() + c * w_channel, numbers.stored)
-                        place = f.offset(own, (t * channels + c) * self.nr, numbers.computed)
-                        for v in range(nv):
-                            row = f.lane_numbers(lanes) + v * lanes
-                            pointers = f.offset(at, row * f.splat(w_row, lanes), numbers.stored)
-                            value = f.gather(stored, pointers, row < f.splat(rows - first, lanes))
-                            f.store(numbers.widen(f, value), place, v * lanes, aligned=True)
 
     # ---- the pixels of a box
 
