@@ -30,9 +30,10 @@ class Fault:
 GEMM = "implicit_gemm,direct_weight,scratch_free"
 LANES = "channel_lanes,direct_weight,scratch_free"
 FFT_1D = ("fft_1d", "fft_1d_problems")
-DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_weight", "depthwise_problems")
+DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_phases,depthwise_weight", "depthwise_problems")
 FFT_2D = ("fft_2d", "fft_2d_problems")
 WINOGRAD = ("winograd_4", "winograd_problems")
+PHASE_ROWS = ("phase_rows", "phase_rows_problems")
 
 WINOGRAD_WEIGHT = ("winograd_weight_4,scratch_free", "winograd_weight_problems")
 
@@ -40,9 +41,7 @@ FAULTS: dict[str, Fault] = {
     # geometry
     "pad: one sample less before": Fault("_evenly(-pad_lo, dilation, kernel)", "_evenly(1 - pad_lo, dilation, kernel)"),
     "dilation: ignored": Fault("_evenly(-pad_lo, dilation, kernel)", "_evenly(-pad_lo, 1, kernel)"),
-    "phase: taps of its neighbour": Fault(
-        "divmod(origin + pad_lo, common)", "divmod(origin + 1 + pad_lo, common)"
-    ),
+    "phase: taps of its neighbour": Fault("divmod(origin + pad_lo, common)", "divmod(origin + 1 + pad_lo, common)"),
     "phase: one position less": Fault("(size - origin + stride - 1) // stride", "(size - origin) // stride"),
     "phase: one position more": Fault("(size - origin + stride - 1) // stride", "(size - origin) // stride + 1"),
     # the front door
@@ -171,18 +170,25 @@ FAULTS: dict[str, Fault] = {
     "row block: the first again": Fault(
         "state, sample, group, row_block * block_row_groups)", "state, sample, group, 0 * block_row_groups)"
     ),
+    # phase_rows' kernel
+    "phases: one row too many is stored": Fault("at.below(dst_rows)", "at.below(dst_rows + 1)", *PHASE_ROWS),
+    "phases: one column too many is stored": Fault(
+        "place.below(f.splat(exist, lanes))", "place.below(f.splat(exist + 1, lanes))", *PHASE_ROWS
+    ),
+    "phases: each piece begins the sums": Fault("(piece | channel).equals(0)", "channel.equals(0)", *PHASE_ROWS),
+    "phases: each block has the weights of the first": Fault("+ channel * taps", "+ 0 * taps", *PHASE_ROWS),
     # the weight gradient
     "slices: only the first begins its sums": Fault(
         'f.cast("zext", box.equals(first), I64)', 'f.cast("zext", box.equals(0), I64)'
     ),
-    "samples: each in the place of the first": Fault("f.store(begin + at_sample, f.offset", "f.store(begin, f.offset"),
+    "samples: each in the place of the first": Fault(
+        "f.store(begin + at_sample + q * step", "f.store(begin + q * step"
+    ),
     "tail pairs: one gradient too many is written": Fault(
         "exists = f.lane_numbers(lanes) < f.splat(pairs, lanes)",
         "exists = f.lane_numbers(lanes) <= f.splat(pairs, lanes)",
     ),
-    "tail rows: one gradient too many is written": Fault(
-        "f.loop(0, f.smaller(rows - row, lanes)) as o", "f.loop(0, lanes) as o"
-    ),
+    "tail rows: one gradient too many is written": Fault("with f.when(rows > o):", "with f.when(rows >= o):"),
     "tail rows: one channel too many is read": Fault(
         "f.splat(f.constant(i, I64) < rows, lanes)", "f.splat(f.constant(i, I64) <= rows, lanes)"
     ),
@@ -322,10 +328,24 @@ FAULTS: dict[str, Fault] = {
         "f.select(place.below(extent), at, zeros)", "f.select(place.below(extent + 1), at, zeros)", *DEPTHWISE
     ),
     "depthwise_lanes: a pixel beside the last is stored": Fault(
-        "with f.when(column + q < columns)", "with f.when(column + q <= columns)", *DEPTHWISE
+        'with f.when(f.args["column"] + q < columns):\n                epilogue',
+        'with f.when(f.args["column"] + q <= columns):\n                epilogue',
+        *DEPTHWISE,
     ),
     "depthwise_lanes: one channel too many": Fault(
         "is_whole = groups - channel >= self.lanes", "is_whole = groups - channel >= self.lanes - 1", *DEPTHWISE
+    ),
+    "depthwise_transposed: rows end a pixel later": Fault(
+        "ends = column.equals(extent)", "ends = column.equals(extent + 1)", *DEPTHWISE
+    ),
+    "depthwise_transposed: one channel more is stored": Fault(
+        "with f.when(channel + i < groups)", "with f.when(channel + i <= groups)", *DEPTHWISE
+    ),
+    "depthwise_phases: columns beyond the box are stored": Fault(
+        "end_result = f.smaller(end_column * spec.phases, results)", "end_result = results", *DEPTHWISE
+    ),
+    "depthwise_phases: what the first row tap reads": Fault(
+        '"low": first.offset if first else cut.lowest[0]', '"low": cut.lowest[0]', *DEPTHWISE
     ),
     "depthwise_weight: one lane more counts": Fault(
         'f.cast("trunc", length - whole, I32), lanes)', 'f.cast("trunc", length - whole + 1, I32), lanes)', *DEPTHWISE

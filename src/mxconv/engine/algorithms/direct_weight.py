@@ -175,9 +175,10 @@ class DirectWeight(Plain):
         numbers = Numbers.of(p.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
-        tile = tile_for(target, lanes, min(roles.rows, config.get("block_channels") or roles.rows))
+        few_channels, few_pixels = config.get("block_channels"), config.get("block_pixels") or BOX[1]
+        tile = tile_for(target, lanes, min(roles.rows, few_channels or roles.rows))
         nr = tile.nv * lanes
-        most = max(1, min(_box_pixels(p, roles, size) >> thrift, config.get("block_pixels") or BOX[1]))
+        most = max(1, min(_box_pixels(p, roles, size) >> thrift, few_pixels))
         block = box_of(roles, most)
         box = measure_box(roles, block, [1] * len(roles.axes), lanes)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, block, strict=True))
@@ -191,14 +192,15 @@ class DirectWeight(Plain):
         pairs = roles.channels * roles.most_taps
         panels = -(-roles.rows // nr)
         least, most_pairs = PART_PAIRS
-        worth = p.batch * blocks * math.prod(block) // SLICE_PIXELS
+        worth = p.batch * blocks * math.prod(block) // min(SLICE_PIXELS, few_pixels)
         affordable = PARTIAL_BYTES // max(1, p.groups * panels * nr * (pairs + tile.mr) * size)
         without = p.groups * panels * max(1, pairs // least)
         slices = max(1, min(SLICES >> thrift, boxes, worth, affordable, -(-TASKS // max(1, without))))
         slices = 1 << slices.bit_length() - 1
         # Threads share parts of the channels, and panels: each then stages x, or packs dy, for itself.
         wanted = -(-(4 * threads if threads > 1 else 1) // max(1, slices * p.groups))
-        parts = max(-(-pairs // max(1, most_pairs >> thrift)), min(wanted, pairs // least))
+        most_pairs = max(1, min(most_pairs >> thrift, few_channels or most_pairs))
+        parts = max(-(-pairs // most_pairs), min(wanted, pairs // least))
         parts = -(-parts // threads) * threads if parts > 1 else 1
         part_channels = -(-roles.channels // parts) or 1
         parts = -(-roles.channels // part_channels)

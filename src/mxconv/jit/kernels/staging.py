@@ -64,8 +64,6 @@ class Staging(Correlation):
         self.emit_list_offsets()
         self.emit_stage_row()
         self.emit_stage()
-        self.emit_box_place()
-        self.emit_prefetch()
 
     # ---- the box of a task
 
@@ -222,23 +220,29 @@ class Staging(Correlation):
             extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
             low, span, by_phase = self.own(f, state, rank - 1, "low", "span", "phase_staged")
             width = extent * f.args["inside"]  # a row outside the image has no samples: all zeros
-            per_phase = (span + split - 1) // split
-            is_gathered = f.variable(I64, 1)
-            for n in DEINTERLEAVED:
-                with f.when(stride.equals(1) & split.equals(n)):
-                    is_gathered.set(0)
-                    with f.loop(0, per_phase, lanes) as i:
-                        self.stage_phases(f, source, low + i * n, width, f.offset(to, i, numbers.computed), by_phase, n)
-            with (
-                f.when(is_gathered.get().equals(1)),
-                f.loop(0, split) as phase,
-                f.loop(0, per_phase, lanes) as i,
-            ):
-                every = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(split, lanes)
-                at = every + f.splat(low + phase, lanes)
-                pointers = f.offset(source, at * f.splat(stride, lanes), stored)
-                value = f.gather(stored, pointers, at.below(f.splat(width, lanes)))
-                f.store(numbers.widen(f, value), to, i + phase * by_phase)
+            with f.when(stride.equals(2) & split.equals(1)) as otherwise, f.loop(0, span, lanes) as i:
+                end = f.larger(width * 2 - 1, 0)
+                pair = [self.samples(f, source, (low + i) * 2 + half * lanes, end) for half in range(2)]
+                f.store(numbers.widen(f, f.deinterleave(pair)[0]), to, i)
+            with otherwise:
+                per_phase = (span + split - 1) // split
+                is_gathered = f.variable(I64, 1)
+                for n in DEINTERLEAVED:
+                    with f.when(stride.equals(1) & split.equals(n)):
+                        is_gathered.set(0)
+                        with f.loop(0, per_phase, lanes) as i:
+                            place = f.offset(to, i, numbers.computed)
+                            self.stage_phases(f, source, low + i * n, width, place, by_phase, n)
+                with (
+                    f.when(is_gathered.get().equals(1)),
+                    f.loop(0, split) as phase,
+                    f.loop(0, per_phase, lanes) as i,
+                ):
+                    every = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(split, lanes)
+                    at = every + f.splat(low + phase, lanes)
+                    pointers = f.offset(source, at * f.splat(stride, lanes), stored)
+                    value = f.gather(stored, pointers, at.below(f.splat(width, lanes)))
+                    f.store(numbers.widen(f, value), to, i + phase * by_phase)
 
     def stage_phases(
         self, f: Function, source: Value, at: Value, width: Value, to: Value, by_phase: Value, n: int
@@ -312,68 +316,3 @@ class Staging(Correlation):
                 for j in range(width):
                     accumulate([cells[i][j]], [weight], [columns[j]])
         return [[cell.get() for cell in row] for row in cells]
-
-    # ---- the next box, fetched into cache while this one is multiplied
-
-    def emit_box_place(self) -> None:
-        """Where a box of a sample begins in the source and in the destination: two elements from the group's first."""
-        with self.module.function("box_place", args=PTR, sample=I64, block=I64, place=PTR) as f:
-            args, sample = f.args["args"], f.args["sample"]
-            tables = self.args.pointer(f, args, "tables")
-            rank, src_batch, dst_batch = self.args.read(f, args, "rank", "src_batch", "dst_batch")
-            rest = f.variable(I64, f.args["block"])
-            in_src, in_dst = f.variable(I64, sample * src_batch), f.variable(I64, sample * dst_batch)
-            with f.loop(0, rank) as i:
-                names = ("block", "blocks", "src_step", "src_stride", "dst_step", "dst_stride")
-                block, blocks, src_step, src_stride, dst_step, dst_stride = self.axis(f, tables, rank - 1 - i, *names)
-                start = (rest.get() % blocks) * block
-                rest.set(rest.get() // blocks)
-                in_src.set(in_src.get() + start * src_step * src_stride)
-                in_dst.set(in_dst.get() + start * dst_step * dst_stride)
-            f.store(in_src.get(), f.args["place"])
-            f.store(in_dst.get(), f.args["place"], 1)
-
-    def box_distance(
-        self, f: Function, args: Value, here: tuple[Value, Value], there: tuple[Value, Value]
-    ) -> tuple[Value, Value]:
-        """Elements from one box, a sample and a block, to another, in the source and in the destination."""
-        place = f.stack(I64, 4)
-        f.call("box_place", args, *here, place)
-        f.call("box_place", args, *there, f.offset(place, 2, I64))
-        return f.load(I64, place, 2) - f.load(I64, place, 0), f.load(I64, place, 3) - f.load(I64, place, 1)
-
-    def emit_prefetch(self) -> None:
-        """Ask for a share of the rows that another box will stage: part `part` of `parts`.
-
-        `source` is where this box's group would begin if its rows were the other's. They need not exist: asking for a
-        line that does not is no fault.
-        """
-        with self.module.function("prefetch", args=PTR, state=PTR, source=PTR, part=I64, parts=I64) as f:
-            args, state = f.args["args"], f.args["state"]
-            rank, channels, channel = self.args.read(f, args, "rank", "channels", "src_channel")
-            (rows,) = self.state.read(f, state, "rows")
-            low, span = self.own(f, state, rank - 1, "low", "span")
-            start = f.offset(f.args["source"], low, self.numbers.stored)
-            row_list = self.section(f, args, state, "at_rows")
-            self.prefetch_rows(f, start, channels, channel, row_list, ROW_LIST, "source", rows, span)
-
-    def prefetch_rows(
-        self,
-        f: Function,
-        start: Value,
-        channels: Value,
-        channel: Value,
-        table: Value,
-        layout: Layout,
-        name: str,
-        rows: Value,
-        length: Value,
-    ) -> None:
-        """A share of the listed rows of all channels, each so many elements long."""
-        share = (channels * rows + (f.args["parts"] - 1)) // f.args["parts"]
-        first = f.args["part"] * share
-        with f.loop(first, f.smaller(first + share, channels * rows)) as n:
-            (at,) = layout.read(f, f.offset(table, (n % rows) * len(layout), I64), name)
-            row = f.offset(start, (n // rows) * channel + at, self.numbers.stored)
-            with f.loop(0, length, 64 // self.numbers.stored.itemsize) as i:
-                f.prefetch(f.offset(row, i, self.numbers.stored))
