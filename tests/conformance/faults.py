@@ -34,6 +34,7 @@ DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_phases,depthwise_weight", "dep
 FFT_2D = ("fft_2d", "fft_2d_problems")
 WINOGRAD = ("winograd_4", "winograd_problems")
 PHASE_ROWS = ("phase_rows", "phase_rows_problems")
+PHASE_ROWS = ("phase_rows", "phase_rows_problems")
 
 WINOGRAD_WEIGHT = ("winograd_weight_4,scratch_free", "winograd_weight_problems")
 
@@ -170,6 +171,13 @@ FAULTS: dict[str, Fault] = {
     "row block: the first again": Fault(
         "state, sample, group, row_block * block_row_groups)", "state, sample, group, 0 * block_row_groups)"
     ),
+    # phase_rows' kernel
+    "phases: one row too many is stored": Fault("at.below(dst_rows)", "at.below(dst_rows + 1)", *PHASE_ROWS),
+    "phases: one column too many is stored": Fault(
+        "place.below(f.splat(exist, lanes))", "place.below(f.splat(exist + 1, lanes))", *PHASE_ROWS
+    ),
+    "phases: each piece begins the sums": Fault("(piece | channel).equals(0)", "channel.equals(0)", *PHASE_ROWS),
+    "phases: each block has the weights of the first": Fault("+ channel * taps", "+ 0 * taps", *PHASE_ROWS),
     # phase_rows' kernel
     "phases: one row too many is stored": Fault("at.below(dst_rows)", "at.below(dst_rows + 1)", *PHASE_ROWS),
     "phases: one column too many is stored": Fault(
