@@ -124,7 +124,7 @@ def is_in_place(roles: Roles, numbers: Numbers) -> bool:
 
 
 def span_of_rows(roles: Roles) -> dict[str, int]:
-    """How the weight's rows lie, if a channel's taps lie between it and the next one: see jit/kernels/channel_panels.py."""
+    """How the weight's rows lie, if a channel's taps lie between it and the next: see jit/kernels/channel_panels.py."""
     used = 1
     for axis, stride in zip(roles.axes, roles.w_strides, strict=True):
         most = max((tap.tap for phase in axis.phases for tap in (*phase.taps[:1], *phase.taps[-1:])), default=0)
