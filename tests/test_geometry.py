@@ -149,6 +149,28 @@ def test_valid_products_leaves_padding_out() -> None:
         assert geometry.valid_products(size, len(reads), *axis[:4]) == wanted
 
 
+def test_taps_are_a_sequence_that_is_never_written_down() -> None:
+    taps = geometry.forward_axis(1, 2**60, 1, 3, 5).phases[0].taps
+    assert len(taps) == 2**60
+    assert taps[0] == (0, -5)
+    assert taps[-1] == (2**60 - 1, 3 * (2**60 - 1) - 5)
+    assert list(taps[10:12]) == [geometry.Tap(10, 25), geometry.Tap(11, 28)]
+    backward = geometry.backward_data_axis(4, 2**60, 4, 6, 1)
+    assert [list(phase.taps[:1]) for phase in backward.phases] == [
+        [],
+        [(2**60 - 1, -3 * 2**59 + 2)],
+        [],
+        [(2**60 - 2, -3 * 2**59 + 4)],
+    ]
+
+
+@settings(deadline=None)
+@given(*[st.integers(1, 60)] * 2, *[st.integers(1, 12)] * 2, st.integers(-70, 70), st.integers(0, 60))
+def test_valid_products_of_any_axis(size: int, kernel: int, stride: int, dilation: int, lo: int, out: int) -> None:
+    wanted = sum(0 <= o * stride + t * dilation - lo < size for o in range(out) for t in range(kernel))
+    assert geometry.valid_products(size, out, kernel, stride, dilation, lo) == wanted
+
+
 extents = st.integers(1, 2**40)
 
 
