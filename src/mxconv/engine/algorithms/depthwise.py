@@ -29,10 +29,11 @@ LAYOUT = Layout((*PLANE_ARGS, *ARGS))
 
 CHAIN = 256
 """Products in one chain of additions."""
-STAGED_BYTES = 32 << 10
-"""What the staged copy of a box should take: most of a first-level cache."""
-MOST_HALO = 6
-"""A box whose rows are fewer than this many times its halo is not cut any further."""
+STAGED_BYTES, MOST_STAGED = 16 << 10, 32 << 10
+"""What the staged copy of a box should take, and at most: half of a first-level cache, beside its source and results,
+and most of one."""
+SMALL_HALO, MOST_HALO = 16, 6
+"""A box whose rows are fewer than so many times its halo is not cut any further: to what it should take, at most."""
 SKIPPED_TAPS = 5
 """Row taps from which rows outside the image are left out: with fewer of them asking costs more."""
 COLUMN_BLOCK = 256
@@ -119,7 +120,9 @@ def _choose_cut(p: ConvProblem, target: Target, thrift: int, limit: int | None) 
     least = min(rows, shape.rows * plane.apart)
     box = box_of(min(rows, limit or rows))
     while box.rows > least and plane.outer_taps * box.staged * size > STAGED_BYTES >> thrift:
-        if box.rows * roles.axes[-2].src_step < MOST_HALO * by_row.reach and not thrift:
+        is_large = plane.outer_taps * box.staged * size > MOST_STAGED
+        least_rows = (MOST_HALO if is_large else SMALL_HALO) * by_row.reach
+        if box.rows * roles.axes[-2].src_step < least_rows and not thrift:
             break
         box = box_of(max(least, round_up(-(-box.rows // 2), shape.rows * plane.apart)))
     return Cut(plane, shape, costs[shape], skips, box)

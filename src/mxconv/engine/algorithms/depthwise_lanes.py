@@ -44,8 +44,9 @@ TASKS = 6
 """Tasks that each thread should find."""
 BLOCK_VECTORS = 16
 """Most vectors of channels that a task takes together."""
-FULL_ROWS = 0.75
-"""Rows of neighbouring pixels that fill more of their vectors are better not transposed."""
+FULL_ROWS, FULL_VECTOR, MANY_TAPS = 0.75, 0.9, 5
+"""Rows of neighbouring pixels that fill more of their vectors are better not transposed; and those of a single vector
+with so many column taps or more, whose samples stay in registers."""
 MOST_COPY_BYTES = 1 << 20
 """What a transposed image may take."""
 PACKED = 0.3e-9
@@ -88,6 +89,14 @@ def transposed_cycles(roles: Roles, lanes: int, target: Target) -> float:
     squares = SQUARE_IN * -(-math.prod(roles.src_spatial) // lanes) + SQUARE_OUT * -(-math.prod(roles.grid) // lanes)
     products = lines * tiles * pixels * len(roles.axes[-1].phases[0].taps)
     return 60 + squares + TILE * tiles * math.prod(roles.grid[:-1]) + 1.15 * products / 2
+
+
+def kept_taps(roles: Roles) -> int:
+    """The column taps, if tiles keep their weights in registers, else 0."""
+    axis = roles.axes[-1]
+    taps = axis.phases[0].taps
+    is_dense = len(taps) == 1 or taps[1].offset == taps[0].offset + 1
+    return len(taps) if is_dense and axis.src_step <= MOST_STEP and len(taps) <= MOST_TAPS else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +151,8 @@ class DepthwiseLanes(Plain):
             return Verdict(False, f"{p.groups} channels fill less than half of a vector of {lanes}")
         if not has_last_channels(p, roles):
             columns = roles.grid[-1]
-            if columns > FULL_ROWS * lanes * -(-columns // lanes):
+            is_single = columns <= lanes and kept_taps(roles) >= MANY_TAPS
+            if columns > (FULL_VECTOR if is_single else FULL_ROWS) * lanes * -(-columns // lanes):
                 return Verdict(False, f"rows of {columns} pixels, which fill their vectors without being transposed")
             copied = Copy.of(roles, lanes, target).elements * size
             if copied > MOST_COPY_BYTES:
@@ -266,8 +276,7 @@ class DepthwiseLanes(Plain):
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
         }
-        is_dense = by_lane.dilation == 1 and step <= MOST_STEP and by_lane.taps <= MOST_TAPS
-        kept = by_lane.taps if is_dense else 0
+        kept = kept_taps(roles)
         pixels = choose_pixels(roles.grid[-1], target)
         spec = Spec(p.dtype, pixels, kept, step if kept else 1, is_transposed, compiled_words(p))
         module = kernels(emit, spec, target)

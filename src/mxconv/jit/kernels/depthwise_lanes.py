@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir import I1, I64, PTR, Function, Type, Value, Variable
+from ..ir import I1, I64, PTR, Function, Type, Value
 from ..target import Target
 from .blocks import Layout
 from .epilogue import OPERANDS, Epilogue, Place
@@ -23,6 +23,9 @@ from .planes import PLACE, Planes
 
 ARGS = (*OPERANDS, "panels", "pack_counter", "pack_tasks", "dst_lane", "dilation", "taps", "tap_weights")
 """This algorithm's slots, after PLANE_ARGS."""
+
+FEW_PIXELS, FEW_TAPS = 10, 3
+"""Tiles of so many pixels have sums enough to keep the multipliers busy, and so few taps have soon been added."""
 
 LINE = Layout(("source", "tap"))
 """A row that a result row reads: its offset, and the number of its first tap."""
@@ -129,7 +132,10 @@ class Lanes(Planes):
             exists = f.lane_numbers(lanes) < f.splat(groups - f.args["channel"], lanes)
             zeros = f.stack(element, lanes)
             f.store(f.zero(samples), zeros, aligned=True)
-            cells: list[Variable] = [f.variable(self.vector, 0) for _ in range(spec.pixels)]
+            # With few pixels the products of each go into two sums, so that additions need not wait for each other.
+            registers = self.module.target.registers
+            chains = 2 if spec.pixels < FEW_PIXELS and spec.taps > FEW_TAPS and registers >= 32 else 1
+            cells = [[f.variable(self.vector, 0) for _ in range(chains)] for _ in range(spec.pixels)]
             first = column * step + low
 
             with f.loop(0, f.args["count"]) as n:
@@ -152,7 +158,7 @@ class Lanes(Planes):
                         x = sample(at, place) if hit else None
                         for q, t in hit:
                             assert x is not None
-                            accumulate([cells[q]], [own[t]], [x])
+                            accumulate([cells[q][t % chains]], [own[t]], [x])
                         place, at = place + 1, f.offset(at, src_lane, element)
                 else:
                     with f.loop(0, lane_taps) as j:
@@ -160,9 +166,10 @@ class Lanes(Planes):
                         place = first + j * dilation
                         at = f.offset(row, place * src_lane, element)
                         for cell in cells:
-                            accumulate([cell], [weight], [sample(at, place)])
+                            accumulate(cell, [weight], [sample(at, place)])
                             place, at = place + step, f.offset(at, step * src_lane, element)
-            self.emit_store_tile(f, [cell.get() for cell in cells], is_whole, exists)
+            sums = [cell[0].get() + cell[1].get() if chains == 2 else cell[0].get() for cell in cells]
+            self.emit_store_tile(f, sums, is_whole, exists)
 
     def emit_store_tile(self, f: Function, sums: list[Value], is_whole: bool, exists: Value) -> None:
         """Finish and store a tile's pixels that exist."""
