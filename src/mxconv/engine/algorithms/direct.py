@@ -16,7 +16,7 @@ from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.direct import ARGS, LANE_PHASE, RowTile, Spec, emit_direct
-from ...jit.kernels.gemm import Tile
+from ...jit.kernels.gemm import TILES, WIDE_TILES, Tile, tile_cycles
 from ...jit.numbers import Numbers
 from ...jit.target import Target
 from ..machine import Machine
@@ -68,17 +68,10 @@ STAGING, STAGING_ROWS, STORING = 9.0, 9.0, 6.0
 """Estimate: to stage a vector and a row, and half of storing a vector, as multiply-adds of a vector."""
 ROW_TILE, SINGLE_ROW = (1.35, 9.5, 200.0), (3.2, 0.0, 1600.0)
 """Estimate, of a row tile and of a plain tile with a single row: slowness, storing, and what each box costs."""
-LATENCY = 4
-"""Cycles from a multiply-add to the next on the same sum."""
 ROW_START = 65.0
 """Cycles to begin the rows of a tile that is finished in registers."""
 DETOUR = 12.0
 """What sums cost that stand in scratch before they are stored, as products of that vector."""
-
-
-WIDE_TILES = ((8, 3), (5, 5), (4, 6), (10, 2), (14, 2), (3, 7), (2, 10), (1, 14))
-TILES = ((4, 3), (5, 2), (3, 3), (2, 5), (1, 8))
-"""Result channels and vectors of pixels of the tiles that are considered, for 32 registers and for 16."""
 
 
 def choose_row_tile(roles: Roles, target: Target, lanes: int, block: Ints) -> tuple[Tile, RowTile] | None:
@@ -120,15 +113,6 @@ def joined_axes(roles: Roles) -> tuple[int, ...]:
     return (len(roles.axes) - 1,) if interleave_of(roles) > 1 else ()
 
 
-def cycles(tile: Tile, vectors: int) -> float:
-    """Cycles of one product for so many neighbouring vectors of a tile's rows: narrow tiles wait for their sums."""
-    total = 0.0
-    for width in tile.widths:
-        count, vectors = divmod(vectors, width)
-        total += count * max(tile.mr * width / 2, (tile.mr + width) / 2, LATENCY)
-    return total
-
-
 @functools.lru_cache(maxsize=64)
 def is_one_row(roles: Roles) -> bool:
     """Whether the rows of a box are one, staged without halo columns and stored one right after the other."""
@@ -161,12 +145,14 @@ def choose_tile(roles: Roles, target: Target, lanes: int, most_rows: int, chain:
     best: list[tuple[float, bool, Tile]] = []
     for shape in WIDE_TILES if target.registers >= 32 else TILES:
         tile = Tile(*shape)
-        groups = -(-min(roles.rows, most_rows) // tile.mr)
+        channels = min(roles.rows, most_rows)
+        groups = -(-channels // tile.mr)
         if may_finish:
-            best.append((groups * (cycles(tile, vectors) * products + ROW_START) * rows, False, tile))
-        pixels = math.prod(roles.grid[-2:]) * halos
-        width = cycles(tile, tile.nv) / tile.nv
-        best.append((groups * pixels / lanes * (width * products + DETOUR * tile.mr / 2), True, tile))
+            busy = tile_cycles(tile, channels, vectors, products) * products
+            best.append(((busy + groups * ROW_START) * rows, False, tile))
+        all_vectors = math.prod(roles.grid[-2:]) * halos / lanes
+        busy = tile_cycles(tile, channels, tile.nv, min(products, chain)) / tile.nv * products
+        best.append((all_vectors * (busy + groups * tile.mr / 2 * DETOUR), True, tile))
     _, has_detour, tile = min(best, key=lambda entry: entry[0])
     return tile, not has_detour
 
@@ -286,7 +272,8 @@ class Direct(Plain):
             busy, storing, starting = ROW_TILE
         elif by_row:
             box_rows, row_vectors = rows_of_box(roles, cut.block, lanes)
-            vectors = cut.runs * box_rows * cycles(tile, row_vectors) / (tile.mr / 2)
+            cycles = tile_cycles(tile, roles.rows, row_vectors, round(products))
+            vectors = cut.runs * box_rows * cycles * 2 / max(1, rows)
             storing, starting = STORING / 3, 2 * ROW_START * cut.runs * box_rows * rows / tile.mr
         elif roles.rows == 1:
             busy, storing, starting = SINGLE_ROW

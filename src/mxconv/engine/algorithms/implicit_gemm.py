@@ -9,7 +9,7 @@ from __future__ import annotations
 from ... import config
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS_STATE_NAMES, COMMON_ARGS, STATE_NAMES
-from ...jit.kernels.gemm import Tile, choose_tile
+from ...jit.kernels.gemm import Tile, choose_tile, tile_cycles
 from ...jit.kernels.implicit_gemm import ARGS, FLAGS, SEGMENT_ROW, SEGMENTS, STATE, Spec, emit_implicit_gemm
 from ...jit.numbers import Numbers
 from ...jit.target import Target
@@ -30,13 +30,14 @@ PANELS = 2
 """Panels of pixels in a block: with CHAIN rows of 48 floats each 96 KB, which leaves room in L2 for the weights."""
 ROWS = 256
 """Result channels in a block."""
-BLOCKS = ((PANELS, ROWS), (1, ROWS), (1, ROWS // 2), (1, ROWS // 4))
+BLOCKS = ((PANELS, ROWS), *((1, ROWS >> n) for n in range(4)))
 """Panels and channels of a block that are considered."""
 PACKING = 4
 """Cycles to pack one vector of one product; multiplying it takes half a cycle for each result channel of the block."""
-PACKING_TIME, STARTING, WEIGHTS = 24.0, 3600.0, 2.0
-"""Estimate: packing a vector and starting a block, as multiply-adds, and reading the weight once a block, relative to
-copying it."""
+STARTING = 600
+"""Cycles to start a block: its pixels are located."""
+PACKING_TIME, WEIGHTS = 24.0, 2.0
+"""Estimate: packing a vector, as multiply-adds, and reading the weight once a block, relative to copying it."""
 
 
 def choose_blocks(
@@ -45,41 +46,40 @@ def choose_blocks(
     lanes: int,
     threads: int,
     samples: int,
+    packs: bool,
     thrift: int,
     most_pixels: int | None,
     most_rows: int | None,
 ) -> tuple[int, int]:
     """Panels and row groups of a block: the ones with which the threads are estimated to be done first.
 
-    Large blocks pack less often, small ones leave fewer threads idle at the end. Blocks are no part of how a result is
-    summed up, so they may depend on the threads.
+    Large blocks pack less often (if the source must be packed at all), small ones leave fewer threads idle at the end.
+    Blocks are no part of how a result is summed up, so they may depend on the threads.
     """
-    all_vectors = -(-roles.pixels // lanes)
+    all_vectors, products = -(-roles.pixels // lanes), max(1, roles.channels * roles.most_taps)
     best: tuple[float, int, int] | None = None
     for panels, rows in BLOCKS:
         panels = max(1, min(panels >> thrift, (most_pixels or PANELS * tile.nv * lanes) // (tile.nv * lanes)))
         row_groups = max(1, min(rows >> thrift, most_rows or ROWS) // tile.mr)
         own_rows = min(row_groups * tile.mr, roles.rows)
         vectors = min(panels * tile.nv, all_vectors)
-        tasks = (
-            samples
-            * roles.phases
-            * -(-all_vectors // max(1, panels * tile.nv))
-            * -(-roles.rows // (row_groups * tile.mr))
-        )
-        cost = -(-tasks // threads) * vectors * (own_rows / 2 + PACKING)
+        block = vectors * products * (own_rows / 2 + packs * PACKING) + STARTING
+        count = samples * roles.phases * all_vectors / max(1, vectors) * (roles.rows / max(1, own_rows))
+        cost = (block * count + (threads - 1) * block) / threads  # some thread is done last
         if best is None or cost < best[0]:
             best = cost, panels, row_groups
     assert best is not None
     return best[1:]
 
 
-def _in_place_offset(roles: Roles) -> int | None:
+def _in_place_offset(roles: Roles, numbers: Numbers) -> int | None:
     """The source offset of the first pixel, if all pixels lie there one after the other as the product needs them.
 
     So they do where a single tap reads every pixel inside the image (1x1, stride 1) and rows have no gaps between
     them: panels are then columns of the source itself, one row a channel.
     """
+    if numbers.stored != numbers.computed or numbers.parts == 2:
+        return None
     offset, run = 0, 1
     for axis, extent, stride in zip(
         reversed(roles.axes), reversed(roles.src_spatial), reversed(roles.src_strides), strict=True
@@ -113,17 +113,20 @@ class ImplicitGemm(Plain):
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
         samples, parts = problem.batch * problem.groups, numbers.parts
-        tile = choose_tile(target, numbers, min(roles.rows, ROWS), None)
-        panels, row_groups = choose_blocks(roles, tile, lanes, threads, samples, 0, None, None)
+        all_vectors, longest = -(-roles.pixels // lanes), min(CHAIN, roles.channels * roles.most_taps)
+        tile = choose_tile(target, numbers, min(roles.rows, ROWS), all_vectors, longest)
+        is_packed = _in_place_offset(roles, numbers) is None
+        panels, row_groups = choose_blocks(roles, tile, lanes, threads, samples, is_packed, 0, None, None)
         rows = -(-roles.rows // tile.mr) * tile.mr
         row_blocks = -(-rows // (row_groups * tile.mr))
-        vectors = samples * roles.phases * -(-roles.pixels // lanes)
-        blocks = -(-vectors // (panels * tile.nv))
+        grids = samples * roles.phases
+        blocks = grids * -(-all_vectors // (panels * tile.nv))
         products = roles.channels * roles.all_taps / max(1, roles.phases)
-        is_packed = _in_place_offset(roles) is None or numbers.stored != numbers.computed or parts > 1
-        work = products * vectors * (rows * parts**2 + is_packed * PACKING_TIME * row_blocks * parts)
-        work += STARTING * blocks * row_blocks
-        seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
+        multiplying = 2 * tile_cycles(tile, roles.rows, all_vectors, longest) * parts**2
+        packing = is_packed * PACKING_TIME * all_vectors * row_blocks * parts
+        work = products * grids * (multiplying + packing) + 2 * STARTING * blocks * row_blocks
+        share = 1 / threads + (threads - 1) / (threads * max(1, blocks * row_blocks))  # of the thread that is done last
+        seconds = vector_seconds(work, lanes, machine) * min(1.0, share) + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * blocks * rows * products * size * parts / (machine.cache_bytes * threads)
         if packs_weight:
             seconds += packing_seconds(problem, machine, threads, ALONG_ROWS)
@@ -134,12 +137,14 @@ class ImplicitGemm(Plain):
         numbers = Numbers.of(p.dtype)
         lanes = target.lanes(numbers.computed.itemsize)
         most_pixels, most_rows = config.get("block_pixels"), config.get("block_channels")
-        tile = choose_tile(target, numbers, min(roles.rows, most_rows or ROWS), most_pixels)
-        nr = tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
+        all_vectors, longest = -(-roles.pixels // lanes), min(chain, roles.channels * roles.most_taps)
+        tile = choose_tile(target, numbers, min(roles.rows, most_rows or ROWS), all_vectors, longest, most_pixels)
+        in_place = _in_place_offset(roles, numbers)
+        nr = tile.nv * lanes
         row_groups = -(-roles.rows // tile.mr)
         block_panels, block_rows = choose_blocks(
-            roles, tile, lanes, threads, p.batch * p.groups, thrift, most_pixels, most_rows
+            roles, tile, lanes, threads, p.batch * p.groups, in_place is None, thrift, most_pixels, most_rows
         )
         row_blocks = -(-row_groups // block_rows)
         pixel_blocks = -(-roles.pixels // (block_panels * nr))
@@ -147,7 +152,6 @@ class ImplicitGemm(Plain):
         threads = max(1, min(threads, run_tasks))
         panels_in_use = min(block_panels, -(-roles.pixels // nr))
         rows_in_use = min(block_rows, row_groups)
-        longest = min(chain, max(1, roles.channels) * max(1, roles.most_taps))
         channels_of_chunk = max(1, chain // max(1, roles.most_taps))
         chunks = -(-roles.channels // channels_of_chunk) * -(-roles.most_taps // chain)
 
@@ -162,7 +166,7 @@ class ImplicitGemm(Plain):
             ("at_dst", 8 * block_pixels),
             ("at_flags", 8 * len(FLAGS) * vectors),
             ("at_segments", 8 * SEGMENTS * SEGMENT_ROW * vectors),
-            ("at_b", longest * block_pixels * size),
+            ("at_b", max(1, longest) * block_pixels * size),
             ("at_c", rows_in_use * tile.mr * block_pixels * size),
         ):
             scratch.book(name, bytes_)
@@ -170,7 +174,6 @@ class ImplicitGemm(Plain):
         ledger.book("scratch", scratch.total * threads)
 
         tables = make_tables(roles)
-        in_place = _in_place_offset(roles) if numbers.stored == numbers.computed and numbers.parts == 1 else None
         values = {
             **common_values(p, roles, row_groups),
             "chain": chain,

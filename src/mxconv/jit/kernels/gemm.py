@@ -23,21 +23,54 @@ class Tile:
         return tuple(sorted({self.nv, -(-self.nv // 2), -(-self.nv // 4), 1}, reverse=True))
 
 
-def choose_tile(target: Target, numbers: Numbers, rows: int, most_pixels: int | None = None) -> Tile:
-    """The largest tile that stays in registers, with no more rows than there are channels (to the next power of 2)
-    and, where `most_pixels` bounds it, no more columns than that (but at least one vector).
+WIDE_TILES = ((8, 3), (6, 4), (5, 5), (4, 6), (10, 2), (14, 2), (3, 7), (2, 10), (1, 14))
+TILES = ((4, 3), (5, 2), (3, 3), (2, 5), (1, 8))
+"""Rows and vectors of the tiles of real numbers that are considered, for 32 registers and for 16: accumulators, the
+vectors of B and a broadcast fill them. The first measured 97% of peak with AVX2."""
+COMPLEX_TILES = {32: (4, 3), 16: (2, 2)}
+"""A complex accumulator takes two registers."""
+LATENCY = 4
+"""Cycles from a multiply-add to the next on the same sum."""
+LOOP = 0.25
+"""Cycles to go on to the next product."""
+NEAR_VECTORS, FAR = 400, 8 / 3
+"""Vectors of B that stay in an L1 cache from one row of tiles to the next, and cycles to read one that does not."""
+SECOND_BEST = 1.03
+"""How much better than the first tile another one must be: what it wastes depends on the extents."""
 
-    AVX-512 has 32 registers: 8x3 accumulators, 3 of B and a broadcast. 16 registers hold 4x3 (measured 97% of peak
-    with AVX2). A complex accumulator takes two registers.
-    """
-    mr, nv = (8, 3) if target.registers >= 32 else (4, 3)
+
+def tile_cycles(tile: Tile, rows: int, vectors: int, products: int) -> float:
+    """Cycles of one of so many products for so many rows and neighbouring vectors, two of a tile's operations in one:
+    narrow tiles load more for each product, or wait for their sums, low ones read B again for the next rows."""
+    groups, total = -(-rows // tile.mr), 0.0
+    for width in tile.widths:
+        count, vectors = divmod(vectors, width)
+        read = FAR * width if groups > 1 and products * width > NEAR_VECTORS else 0.0
+        total += count * (max(tile.mr * width / 2, (tile.mr + width) / 2, LATENCY, read) + LOOP)
+    return groups * total
+
+
+def choose_tile(
+    target: Target, numbers: Numbers, rows: int, vectors: int, products: int, most_pixels: int | None = None
+) -> Tile:
+    """The tile that wastes the fewest registers, rows (result channels) and of so many vectors of pixels, and where
+    `most_pixels` bounds it, has no more columns than that (but at least one vector)."""
+    wide = target.registers >= 32
     if numbers.parts == 2:
-        mr, nv = (4, 3) if target.registers >= 32 else (2, 2)
-    while mr > 1 and mr // 2 >= rows:
-        mr //= 2
-    if most_pixels is not None:
-        nv = max(1, min(nv, most_pixels // target.lanes(numbers.computed.itemsize)))
-    return Tile(mr, nv)
+        mr, nv = COMPLEX_TILES[32 if wide else 16]
+        while mr > 1 and mr // 2 >= rows:
+            mr //= 2
+        tiles = [Tile(mr, nv)]
+    else:
+        tiles = [Tile(*shape) for shape in (WIDE_TILES if wide else TILES)]
+
+    def cost(tile: Tile) -> float:
+        return tile_cycles(tile, rows, vectors, products) * (1 if tile is tiles[0] else SECOND_BEST)
+
+    tile = min(tiles, key=lambda tile: (cost(tile), tile.mr))
+    if most_pixels is None:
+        return tile
+    return Tile(tile.mr, max(1, min(tile.nv, most_pixels // target.lanes(numbers.computed.itemsize))))
 
 
 def emit_micro_kernel(module: Module, symbol: str, numbers: Numbers, tile: Tile, width: int) -> None:
