@@ -71,9 +71,9 @@ LEAST_FILLED = 0.95
 """Share of the lanes that an image's pixels fill, from which on implicit_gemm wastes little."""
 MANY_PRODUCTS = 2048
 """Products in a sum, from which on tiles of 16 registers read the staged copy too often."""
-STAGING, LISTING, STARTING, PASSING = 2.5, 20.0, 0.5, 4.0
-"""Cycles to stage a vector, to list a pixel, that a tile takes for each product besides multiplying, and that a vector
-of the weights takes on its way from the L3 cache, at each pass over them."""
+STAGING, STAGING_ROW, LISTING, STARTING, PASSING = 2.5, 18.0, 20.0, 0.5, 8.0
+"""Cycles to stage a vector and a row, to list a pixel, that a tile takes for each product besides multiplying, and that
+a vector of the weights takes on its way from the L3 cache, at each pass over them."""
 STORING, WEIGHTS = 16.0, 0.5
 """Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
 BESIDE = (3.0, 8.0)
@@ -139,11 +139,12 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
     size = numbers.computed.itemsize * max(1, roles.channels)
     limit = config.get("block_pixels") or MOST_PIXELS
     panels = -(-roles.rows // (tile.nv * lanes))
-    most_panels = max(1, (config.get("block_channels") or roles.rows) // (tile.nv * lanes)) if thrift == 0 else 1
+    most_rows = config.get("block_channels")
+    most_panels = max(1, most_rows // (tile.nv * lanes)) if most_rows else panels
     lane = min(roles.grid[-1], max(1, limit >> thrift))
     # A row is cut only where there is no other for the next thread.
     lane_sizes = halves(lane) if math.prod(roles.grid[:-1]) == 1 else [lane]
-    in_place, products = is_in_place(roles, numbers), roles.channels * roles.most_taps
+    in_place, products = is_in_place(roles, numbers), roles.channels * roles.all_taps / roles.phases
     best: tuple[float, Cut] | None = None
     for sizes in itertools.product(*map(halves, roles.grid[-3:-1]), lane_sizes):
         block = (*(1,) * (len(roles.axes) - len(sizes)), *sizes)
@@ -153,12 +154,14 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
             continue
         boxes = samples * roles.phases * math.prod(-(-m // b) for m, b in zip(roles.grid, block, strict=True))
         for blocks in (1, 2, 3, 4, panels):
-            block_panels = min(-(-panels // blocks), most_panels)
+            block_panels = min(-(-panels // blocks), most_panels) if thrift == 0 else 1
             tasks = boxes * -(-panels // block_panels)
             passes = -(-pixels // (PIXEL_BLOCK * tile.mr))
             cycles = -(-pixels // tile.mr) * tile_cycles(tile) + passes * PASSING * tile.nv
-            work = STAGING * box.staged * roles.channels / lanes + LISTING * pixels + cycles * block_panels * products
-            cost = work * -(-tasks // threads)
+            staging = (STAGING * box.staged / lanes + STAGING_ROW * box.rows) * roles.channels
+            work = staging + LISTING * pixels + cycles * block_panels * products
+            # Phases have tasks of different lengths: a thread waits for half of one.
+            cost = work * (-(-tasks // threads) if roles.phases == 1 else tasks / threads + (threads - 1) / threads)
             if best is None or cost < best[0]:
                 best = cost, Cut(block, box, block_panels)
     assert best is not None
