@@ -141,6 +141,11 @@ FAULTS: dict[str, Fault] = {
     "transposed: the last pixels count as whole": Fault(
         "is_whole = beside & (pixels - p >= lanes)", "is_whole = beside & (pixels - p >= 1)", LANES
     ),
+    "padding: the last tap that hits the image is left out": Fault(
+        'end.set(end.get() + f.cast("zext", at < extent, I64))',
+        'end.set(end.get() + f.cast("zext", at < extent - 1, I64))',
+        LANES,
+    ),
     # direct's kernel
     "staging: one vector too many is read": Fault(
         "f.smaller(f.larger(extent - low, 0), span) // lanes * lanes",

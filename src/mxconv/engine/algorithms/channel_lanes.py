@@ -6,24 +6,27 @@ size, stride or dilation. What it costs is transposing the results, so sums must
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
 
 from ... import config
+from ...geometry import AxisPlan
 from ...jit.kernels import staging
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.channel_lanes import AHEAD, ARGS, PIXEL, Spec, emit_channel_lanes
 from ...jit.kernels.channel_panels import MOST_SPAN, PANEL_ARGS
 from ...jit.kernels.correlation import COMMON_ARGS
 from ...jit.kernels.gemm import Tile
+from ...jit.kernels.tap_ranges import BAND, TAPS
 from ...jit.numbers import Numbers
 from ...jit.target import Target
 from ..machine import Machine
 from ..plan import Plan, Step
 from ..problem import ConvProblem, Ints
 from ..threads import job_at
-from ..workspace import Ledger, address_of
+from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import (
     SLOTS,
@@ -42,6 +45,7 @@ from .correlation import (
     with_row_axis,
 )
 from .costs import ACROSS_ROWS, packing_seconds, traffic_seconds, vector_seconds
+from .padding import banded, bands_of, needed, valid
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *PANEL_ARGS, *ARGS))
 
@@ -74,6 +78,8 @@ MANY_PRODUCTS = 2048
 STAGING, STAGING_ROW, LISTING, STARTING, PASSING = 2.5, 18.0, 20.0, 0.5, 8.0
 """Cycles to stage a vector and a row, to list a pixel, that a tile takes for each product besides multiplying, and that
 a vector of the weights takes on its way from the L3 cache, at each pass over them."""
+MOST_NEEDED = 0.96
+"""Share of the products that is left in tiles, up to which it pays to look for the others."""
 STORING, WEIGHTS = 16.0, 0.5
 """Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
 BESIDE = (3.0, 8.0)
@@ -86,22 +92,81 @@ TILES = ((6, 2), (5, 2), (4, 3), (3, 3))
 address of its own: those of 12 pixels do not stay in the general registers, and take twice the time of 10."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The register tile, and how it goes about padding."""
+
+    tile: Tile
+    skips: bool
+    """Whether taps that miss the image for all pixels of a tile are left out."""
+    banded: bool
+    """Whether tiles lie within bands, so that no padding is read and nothing staged."""
+    share: float
+    """Products of all tiles, relative to those of all pixels."""
+
+
 def tile_cycles(tile: Tile) -> float:
     """Cycles of one product of a tile: two multiply-adds of vectors fit in one."""
     return tile.mr * tile.nv / 2 + STARTING
 
 
-def choose_tile(target: Target, lanes: int, rows: int, pixels: int, samples: int, threads: int) -> Tile:
-    """The tile with which the threads are estimated to be done first: the one that wastes the fewest lanes and pixels
-    and whose panels, or rows of tiles, can be shared out evenly."""
+@functools.lru_cache(maxsize=64)
+def choose_shape(
+    roles: Roles, numbers: Numbers, target: Target, rows: int, samples: int, threads: int, may_band: bool
+) -> Shape:
+    """The tile with which the threads are estimated to be done first: the one that wastes the fewest lanes, pixels and
+    products with padding, and whose panels, or rows of tiles, can be shared out evenly.
 
-    def cost(shape: tuple[int, int]) -> float:
-        tile = Tile(*shape)
+    Whether it goes by bands does not depend on the threads: padding that is never read meets no infinite weight.
+    """
+    lanes = target.lanes(numbers.computed.itemsize)
+    pixels, padded = roles.pixels, valid(roles) <= MOST_NEEDED
+    may_band = may_band and padded and numbers.stored == numbers.computed
+    must_band = may_band and staged_bytes(roles, numbers, lanes) > MOST_STAGED_BYTES
+    shapes, bands = [], []
+    for tile in (Tile(*shape) for shape in (WIDE_TILES if target.registers >= 32 else TILES)):
+        full = -(-pixels // tile.mr) * tile.mr / pixels
+        share = needed(roles, tile.mr, roles.grid) if padded else 1.0
+        skips = share <= MOST_NEEDED
+        shapes.append(Shape(tile, skips, False, full * share if skips else full))
+        in_bands = banded(roles, tile.mr, roles.grid) if may_band else None
+        if in_bands is not None:
+            bands.append(Shape(tile, True, True, in_bands))
+    shapes = bands if must_band and bands else shapes + bands
+
+    def cost(shape: Shape, threads: int) -> float:
+        tile = shape.tile
         panels, tiles = samples * -(-rows // (tile.nv * lanes)), -(-pixels // tile.mr)
-        share = min(-(-panels // threads) / panels, -(-tiles // threads) / tiles)
-        return panels * tiles * tile_cycles(tile) * share
+        busiest = min(-(-panels // threads) / panels, -(-tiles // threads) / tiles)
+        return panels * shape.share * pixels / tile.mr * tile_cycles(tile) * busiest
 
-    return Tile(*min(WIDE_TILES if target.registers >= 32 else TILES, key=cost))
+    by_bands = min(shapes, key=lambda shape: cost(shape, 1)).banded
+    return min((shape for shape in shapes if shape.banded == by_bands), key=lambda shape: cost(shape, threads))
+
+
+def may_band(problem: ConvProblem) -> bool:
+    """Whether a pixel may fill up a tile and be stored twice: not where it is added to a residual in its place."""
+    return "add" not in problem.epilogue
+
+
+def most_bands(roles: Roles, block: Ints) -> int:
+    """The boxes of bands of a box, at most."""
+    return math.prod(
+        min(size, max(len(bands) for bands in bands_of(axis, extent)))
+        for axis, extent, size in zip(roles.axes, roles.src_spatial, block, strict=True)
+    )
+
+
+def most_taps_of(axis: AxisPlan) -> int:
+    """Taps of the phase that has the most."""
+    return max(len(phase.taps) for phase in axis.phases)
+
+
+def staged_bytes(roles: Roles, numbers: Numbers, lanes: int) -> int:
+    """What the staged copy of the smallest box takes."""
+    block = (*(1,) * (len(roles.axes) - 1), min(roles.axes[-1].positions, MOST_PIXELS))
+    elements = measure_box(roles, block, [1] * len(roles.axes), lanes).staged
+    return elements * roles.channels * numbers.computed.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +198,12 @@ def span_of_rows(roles: Roles) -> dict[str, int]:
     return {"row_span": roles.w_channel if is_run else 0, "row_used": used}
 
 
-def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: int, samples: int, thrift: int) -> Cut:
+def choose_cut(
+    roles: Roles, numbers: Numbers, shape: Shape, lanes: int, threads: int, samples: int, thrift: int
+) -> Cut:
     """The cut with which the threads are estimated to be done first: boxes that fit in cache, staged once for as many
     panels as possible."""
-    size = numbers.computed.itemsize * max(1, roles.channels)
+    size, tile = numbers.computed.itemsize * max(1, roles.channels), shape.tile
     limit = config.get("block_pixels") or MOST_PIXELS
     panels = -(-roles.rows // (tile.nv * lanes))
     most_rows = config.get("block_channels")
@@ -144,7 +211,8 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
     lane = min(roles.grid[-1], max(1, limit >> thrift))
     # A row is cut only where there is no other for the next thread.
     lane_sizes = halves(lane) if math.prod(roles.grid[:-1]) == 1 else [lane]
-    in_place, products = is_in_place(roles, numbers), roles.channels * roles.all_taps / roles.phases
+    in_place = shape.banded or is_in_place(roles, numbers)
+    products = roles.channels * roles.all_taps / roles.phases
     best: tuple[float, Cut] | None = None
     for sizes in itertools.product(*map(halves, roles.grid[-3:-1]), lane_sizes):
         block = (*(1,) * (len(roles.axes) - len(sizes)), *sizes)
@@ -157,7 +225,7 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
             block_panels = min(-(-panels // blocks), most_panels) if thrift == 0 else 1
             tasks = boxes * -(-panels // block_panels)
             passes = -(-pixels // (PIXEL_BLOCK * tile.mr))
-            cycles = -(-pixels // tile.mr) * tile_cycles(tile) + passes * PASSING * tile.nv
+            cycles = tile_pixels(roles, shape, block) / tile.mr * tile_cycles(tile) + passes * PASSING * tile.nv
             staging = (STAGING * box.staged / lanes + STAGING_ROW * box.rows) * roles.channels
             work = staging + LISTING * pixels + cycles * block_panels * products
             # Phases have tasks of different lengths: a thread waits for half of one.
@@ -166,6 +234,14 @@ def choose_cut(roles: Roles, numbers: Numbers, tile: Tile, lanes: int, threads: 
                 best = cost, Cut(block, box, block_panels)
     assert best is not None
     return best[1]
+
+
+def tile_pixels(roles: Roles, shape: Shape, block: Ints) -> float:
+    """Pixels of all tiles of a box, the last one whole; each counts as the share of its taps that is left."""
+    mr, pixels = shape.tile.mr, math.prod(block)
+    if shape.banded:
+        return pixels * (banded(roles, mr, block) or 1.0)
+    return -(-pixels // mr) * mr * (needed(roles, mr, block) if shape.skips else 1.0)
 
 
 class ChannelLanes(Plain):
@@ -188,12 +264,13 @@ class ChannelLanes(Plain):
         numbers = Numbers.of(problem.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
-        nr = choose_tile(target, lanes, roles.rows, roles.pixels, 1, 1).nv * lanes
+        shape = choose_shape(roles, numbers, target, roles.rows, 1, 1, may_band(problem))
+        nr = shape.tile.nv * lanes
         idle = 1 - roles.rows / (-(-roles.rows // nr) * nr)
-        if idle > MOST_IDLE:
+        if idle > MOST_IDLE and not shape.skips:
             return Verdict(False, f"{roles.rows} result channels a group leave {idle:.0%} of the lanes idle")
         filled = roles.pixels / (-(-roles.pixels // lanes) * lanes)
-        in_place = is_in_place(roles, numbers)
+        in_place = shape.banded or is_in_place(roles, numbers)
         if filled >= LEAST_FILLED:
             if roles.most_taps == 1 and not in_place:
                 return Verdict(False, "one tap a pixel, needs more to share the staged copy")
@@ -209,8 +286,7 @@ class ChannelLanes(Plain):
         cost = TRANSPOSING / products
         if waste <= cost and roles.most_taps > 1:
             return Verdict(False, f"direct computes {waste:.1%} in vain, transposing costs {cost:.1%}")
-        block = (*(1,) * (len(roles.axes) - 1), min(lane.positions, MOST_PIXELS))
-        staged = measure_box(roles, block, [1] * len(roles.axes), lanes).staged * roles.channels * size
+        staged = staged_bytes(roles, numbers, lanes)
         if staged > MOST_STAGED_BYTES and not in_place:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
@@ -222,13 +298,14 @@ class ChannelLanes(Plain):
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
         samples = problem.batch * problem.groups
-        tile = choose_tile(target, lanes, roles.rows, roles.pixels, samples * roles.phases, threads)
-        cut = choose_cut(roles, numbers, tile, lanes, threads, samples, 0)
+        shape = choose_shape(roles, numbers, target, roles.rows, samples * roles.phases, threads, may_band(problem))
+        tile = shape.tile
+        cut = choose_cut(roles, numbers, shape, lanes, threads, samples, 0)
         boxes = samples * roles.phases * math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         panels, pixels = -(-roles.rows // (tile.nv * lanes)), math.prod(cut.block)
         vectors = panels * tile.nv
         products = roles.channels * roles.all_taps / roles.phases
-        multiplying = 2 * tile_cycles(tile) * -(-pixels // tile.mr) * panels * products
+        multiplying = 2 * tile_cycles(tile) * tile_pixels(roles, shape, cut.block) / tile.mr * panels * products
         work = boxes * (multiplying + STORING * pixels * vectors)
         tasks = boxes * -(-panels // cut.block_panels)
         share = -(-tasks // threads) / tasks  # of the thread that is done last
@@ -245,11 +322,11 @@ class ChannelLanes(Plain):
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
         samples, most_rows = p.batch * p.groups, min(roles.rows, config.get("block_channels") or roles.rows)
-        tile = choose_tile(target, lanes, most_rows, roles.pixels, samples * roles.phases, threads)
-        nr = tile.nv * lanes
+        shape = choose_shape(roles, numbers, target, most_rows, samples * roles.phases, threads, may_band(p))
+        tile, nr = shape.tile, shape.tile.nv * lanes
         chain = min(CHAIN, config.get("block_reduction") or CHAIN)
         panels = -(-roles.rows // nr)
-        cut = choose_cut(roles, numbers, tile, lanes, threads, samples, thrift)
+        cut = choose_cut(roles, numbers, shape, lanes, threads, samples, thrift)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         row_blocks = -(-panels // cut.block_panels)
         run_tasks = samples * roles.phases * row_blocks * blocks
@@ -258,17 +335,30 @@ class ChannelLanes(Plain):
         pixel_block = math.lcm(tile.mr, lanes)
         pixel_block *= max(1, PIXEL_BLOCK * tile.mr // pixel_block)
         products = max(1, roles.channels * roles.most_taps)
+        # Tiles that lie within bands are filled up one by one.
+        listed = min(pixels * tile.mr, pixels + most_bands(roles, cut.block) * tile.mr if shape.banded else pixels)
+        most_pixels = min(pixel_block, round_up(listed, tile.mr))
+        chains = -(-products // chain)
+        most_ranges = chains + math.prod(most_taps_of(axis) for axis in roles.axes[:-1]) + 1
+        skipping = most_pixels // tile.mr if shape.skips else 0
+        rank, longest = len(roles.axes), max(cut.block)
 
         scratch = Ledger()
         scratch.book("state", staged_state(len(roles.axes)))
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
             ("at_runs", 8 * len(staging.RUN_LIST) * runs),
-            ("at_pixels", 8 * len(PIXEL) * (pixels + tile.mr)),
-            ("at_near", 8 * -(-pixels // lanes)),
+            ("at_pixels", 8 * len(PIXEL) * (listed + tile.mr)),
+            ("at_near", 8 * -(-(listed + tile.mr) // lanes)),
             ("at_offsets", 8 * (products + AHEAD)),
             # A block's sums; the last tile may overhang, and squares of pixels are transposed whole.
-            ("at_c", min(pixel_block, -(-pixels // lanes) * lanes + tile.mr) * nr * size),
+            ("at_c", min(pixel_block, round_up(listed, lanes) + tile.mr) * nr * size),
+            ("at_hits", 8 * len(TAPS) * rank * longest),
+            ("at_bands", 8 * rank * (len(BAND) + longest + 1)),
+            # A row for all taps, and one for each tile.
+            ("at_tiles", 8 * len(TAPS) * rank * (1 + (-(-listed // tile.mr) if shape.skips else 0))),
+            ("at_ranges", 8 * len(TAPS) * (1 + skipping) * most_ranges),
+            ("at_next", 8 * (most_pixels // tile.mr)),
             ("at_staged", (cut.box.staged * roles.channels + lanes) * size),
         ):
             scratch.book(name, bytes_)
@@ -285,7 +375,12 @@ class ChannelLanes(Plain):
             "row_blocks": row_blocks,
             "tile_chain": chain,
             "pixel_block": pixel_block,
-            "in_place": int(is_in_place(roles, numbers)),
+            "in_place": int(shape.banded or is_in_place(roles, numbers)),
+            "skips": int(shape.skips),
+            "banded": int(shape.banded),
+            "longest": longest,
+            "most_ranges": most_ranges,
+            "at_flags": p.groups * panels * nr * roles.all_taps * roles.channels * size,
             "dst_lane": roles.dst_strides[-1] * roles.axes[-1].dst_step,
             "run_tasks": run_tasks,
             "tables": address_of(tables),
@@ -303,6 +398,6 @@ class ChannelLanes(Plain):
             arguments=LAYOUT.fill(values),
             addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
             ledger=ledger,
-            packing=book_packing(ledger, p, roles, self.name, nr, ONE_CHUNK, module),
+            packing=book_packing(ledger, p, roles, self.name, nr, ONE_CHUNK, module, flagged=True),
             keep=(tables, module),
         )

@@ -316,16 +316,25 @@ def compiled_words(p: ConvProblem) -> tuple[str, ...]:
 
 
 def book_packing(
-    ledger: Ledger, p: ConvProblem, roles: Roles, algorithm: str, mr: int, chain: int, module: CompiledModule
+    ledger: Ledger,
+    p: ConvProblem,
+    roles: Roles,
+    algorithm: str,
+    mr: int,
+    chain: int,
+    module: CompiledModule,
+    flagged: bool = False,
 ) -> Packing:
     """Book the panels of the packed weight, mr rows each, and say what they depend on besides the weight's memory: who
-    reads them, how the weight lies there, and its taps in their order; neither batch nor image nor epilogue.
+    reads them, how the weight lies there, and its taps in their order; neither batch nor image nor epilogue. If
+    `flagged`, a number for each task of packing follows.
     """
     numbers = Numbers.of(p.dtype)
     row_groups = -(-roles.rows // mr)
     elements = p.groups * row_groups * mr * roles.all_taps * roles.channels * numbers.parts
-    ledger.book(PANELS, elements * numbers.computed.itemsize)
+    tasks = p.groups * row_groups * roles.phases
+    ledger.book(PANELS, elements * numbers.computed.itemsize + 8 * tasks * flagged)
     taps = [[phase.taps.indices for phase in axis.phases] for axis in roles.axes]
     key = (algorithm, module.target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, mr, chain, taps)
-    step = Step("pack_weight", job_at(module.address("pack_weight")), p.groups * row_groups * roles.phases)
+    step = Step("pack_weight", job_at(module.address("pack_weight")), tasks)
     return Packing(step, ledger.entries[PANELS][1], repr(key))

@@ -5,24 +5,32 @@ read where it lies. The register tile holds `mr` pixels times `nv` vectors of re
 every product a scalar read at a plain offset from it. So pixels may lie anywhere: there are no halo columns, strides
 and dilations cost nothing, and rows that are no multiple of a vector waste nothing. Finished tiles are transposed on
 their way to a result whose pixels are neighbours, and stored as they are where channels are.
+
+Taps that miss the image for all pixels of a tile are left out. The products of a sum are numbered tap by tap, so that
+what is left of them are ranges, cut where chains end: leaving out zeros changes no bit. Panels with a weight that is
+not finite leave out nothing. Where the grid is walked in bands, no tile has pixels that see different taps, so that
+padding is never read and the source need not be staged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import I64, PTR, Function, Value
+from ..ir import I8, I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
-from .channel_panels import ChannelPanels
 from .correlation import AXIS
 from .epilogue import Epilogue, Place
 from .gemm import Tile, accumulate, put_or_add
 from .staging import RUN_LIST
+from .tap_ranges import BAND, RANGE_ARGS, TAPS, TapRanges
 
 ARGS = (
-    "blocks", "block_panels", "row_blocks", "tile_chain", "pixel_block", "dst_lane",
-    "at_pixels", "at_near", "at_c", "in_place",
+    "blocks", "block_panels", "row_blocks", "tile_chain", "pixel_block", "dst_lane", "in_place",
+    "at_pixels", "at_near", "at_c",
+    # whether taps that miss the image are left out
+    "skips",
+    *RANGE_ARGS,
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 
@@ -53,7 +61,7 @@ def emit_channel_lanes(spec: Spec, target: Target) -> str:
     return _Bundle(spec, target).module.text()
 
 
-class _Bundle(ChannelPanels):
+class _Bundle(TapRanges):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS)
         self.epilogue = spec.epilogue
@@ -80,55 +88,95 @@ class _Bundle(ChannelPanels):
             f.store(channel, state, self.state.index["plane"])
 
     def emit_list_pixels(self) -> None:
-        """Every grid position of the box; the last is repeated to fill up a tile. `at_near` says of each vector of
-        pixels whether their results are neighbours."""
-        lanes = self.lanes
-        with self.module.function("list_pixels", args=PTR, state=PTR) as f:
-            args, state = f.args["args"], f.args["state"]
+        """Every grid position of the box, band by band; the last of each box of bands is repeated to fill up a tile.
+        Gives how many there are, but for what fills up the last tile.
+
+        `at_near` says of each vector of pixels whether their results are neighbours. With `skips`, `at_tiles` receives
+        the taps that any of a tile's pixels needs, after a row of all taps.
+        """
+        lanes, mr = self.lanes, self.tile.mr
+        with self.module.function("list_pixels", args=PTR, state=PTR, skips=I64) as f:
+            args, state, skips = (f.args[n] for n in ("args", "state", "skips"))
             tables = self.args.pointer(f, args, "tables")
-            (rank,) = self.args.read(f, args, "rank")
-            (dst_lane,) = self.args.read(f, args, "dst_lane")
+            rank, longest, dst_lane = self.args.read(f, args, "rank", "longest", "dst_lane")
             (step,) = AXIS.read(f, self.axis_row(f, tables, rank - 1), "src_step")
             (distance,) = self.own(f, state, rank - 1, "staged")
-            sections = ("at_runs", "at_pixels", "at_near")
-            run_list, table, near = (self.section(f, args, state, n) for n in sections)
-            (runs,) = self.state.read(f, state, "runs")
-            (columns,) = self.own(f, state, rank - 1, "length")
+            sections = ("at_runs", "at_pixels", "at_near", "at_bands", "at_tiles")
+            run_list, table, near, bands, tiles = (self.section(f, args, state, n) for n in sections)
             first_lane = self.destination(f, tables, state, rank - 1, f.constant(0, I64))
+            with f.loop(0, rank) as a:
+                self.put_taps(
+                    f, self.tile_row(f, tiles, rank, a, 0), f.constant(0, I64), self.own(f, state, a, "taps")[0]
+                )
             last, is_near = f.variable(I64, 0), f.variable(I64, 1)
-            with f.loop(0, runs) as r:
-                staged, dst = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), *RUN_LIST.names)
-                with f.loop(0, columns) as i:
-                    n = r * columns + i
-                    to = dst + first_lane + i * dst_lane
-                    self.put_pixel(f, table, n, staged + i * step * distance, to)
-                    follows = (n % lanes > 0) & to.equals(last.get() + 1)
-                    begins = (n % lanes).equals(0)
-                    is_near.set(f.select(begins, f.constant(1, I64), is_near.get() & f.cast("zext", follows, I64)))
-                    f.store(is_near.get(), near, n // lanes)
-                    last.set(to)
-            count = runs * columns
-            entry = f.offset(table, (count - 1) * len(PIXEL), I64)
-            staged, dst = PIXEL.read(f, entry, *PIXEL.names)
-            with f.loop(count, count + (self.tile.mr - 1)) as n:
-                self.put_pixel(f, table, n, staged, dst)
+            count, listed, rest, run, size = (f.variable(I64, 0) for _ in range(5))
+            lane_band = self.band_row(f, bands, longest, rank - 1)
 
-    def put_pixel(self, f: Function, table: Value, n: Value, staged: Value, dst: Value) -> None:
-        entry = f.offset(table, n * len(PIXEL), I64)
-        f.store(staged, entry, PIXEL.index["staged"])
-        f.store(dst, entry, PIXEL.index["dst"])
+            def put(staged: Value, to: Value) -> None:
+                n = listed.get()
+                entry = f.offset(table, n * len(PIXEL), I64)
+                f.store(staged, entry, PIXEL.index["staged"])
+                f.store(to, entry, PIXEL.index["dst"])
+                follows = (n % lanes > 0) & to.equals(last.get() + 1)
+                begins = (n % lanes).equals(0)
+                is_near.set(f.select(begins, f.constant(1, I64), is_near.get() & f.cast("zext", follows, I64)))
+                f.store(is_near.get(), near, n // lanes)
+                last.set(to)
+                listed.set(n + 1)
+
+            with f.loop(0, f.call_for(I64, "list_bands", args, state)) as box:
+                rest.set(box)
+                size.set(1)
+                with f.loop(0, rank) as i:
+                    row = self.band_row(f, bands, longest, rank - 1 - i)
+                    (bands_of,) = BAND.read(f, row, "count")
+                    own = f.offset(row, rest.get() % bands_of + len(BAND), I64)
+                    rest.set(rest.get() // bands_of)
+                    start, length = f.load(I64, own), f.load(I64, own, 1) - f.load(I64, own)
+                    f.store(start, row, BAND.index["start"])
+                    f.store(length, row, BAND.index["length"])
+                    with f.when(i > 0):
+                        size.set(size.get() * length)
+                start, columns = BAND.read(f, lane_band, "start", "length")
+                with f.loop(0, size.get()) as r:
+                    rest.set(r)
+                    run.set(0)
+                    size_of = f.variable(I64, 1)
+                    with f.loop(1, rank) as i:
+                        a = rank - 1 - i
+                        row = self.band_row(f, bands, longest, a)
+                        begin, length = BAND.read(f, row, "start", "length")
+                        at = begin + rest.get() % length
+                        f.store(at, row, BAND.index["at"])
+                        rest.set(rest.get() // length)
+                        run.set(run.get() + at * size_of.get())
+                        size_of.set(size_of.get() * self.own(f, state, a, "length")[0])
+                    place = f.offset(run_list, run.get() * len(RUN_LIST), I64)
+                    staged, dst = RUN_LIST.read(f, place, *RUN_LIST.names)
+                    with f.loop(start, start + columns) as i:
+                        with f.when(skips.equals(1)):
+                            f.store(i, lane_band, BAND.index["at"])
+                            f.call("widen_tile", args, state, listed.get())
+                        put(staged + i * step * distance, dst + first_lane + i * dst_lane)
+                count.set(listed.get())
+                final = f.offset(table, (listed.get() - 1) * len(PIXEL), I64)
+                staged, dst = PIXEL.read(f, final, *PIXEL.names)
+                with f.loop(listed.get(), (listed.get() + (mr - 1)) // mr * mr):
+                    put(staged, dst)
+            f.give(count.get())
 
     # ---- the register tile
 
     def emit_tile(self, symbol: str, is_first: bool) -> None:
-        """c[pixel][nr] (+)= sum over k of a[k][nr] * staged[pixel + offsets[k]]: one chain.
+        """c[pixel][nr] (+)= sum over k of a[k][nr] * staged[pixel + offsets[k]]: one chain, what begins before
+        `end` of its ranges. Gives where the next one stands.
 
         Meanwhile what comes next is asked for: a share of the next chain's weights, from `ahead` on, and, where the
         samples are read for the first time, the first pixel's of AHEAD products later.
         """
         numbers, lanes, tile = self.numbers, self.lanes, self.tile
         with self.module.function(
-            symbol, k=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64, ahead=PTR
+            symbol, ranges=PTR, end=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64, ahead=PTR
         ) as f:
             cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
             sources = [
@@ -139,7 +187,14 @@ class _Bundle(ChannelPanels):
                 )
                 for i in range(tile.mr)
             ]
-            with f.loop(0, f.args["k"]) as k:
+            ranges = f.variable(PTR, f.args["ranges"])
+            head, body, done = (f.name(name) for name in ("next", "range", "done"))
+            f.jump(head)
+            f.label(head)
+            first, end = TAPS.read(f, ranges.get(), *TAPS.names)
+            f.jump_if(first < f.args["end"], body, done)
+            f.label(body)
+            with f.loop(first, end) as k:
                 f.prefetch(f.offset(f.args["ahead"], k * self.nr, numbers.computed), level=1)
                 if is_first:
                     coming = f.load(I64, f.args["offsets"], k + AHEAD)
@@ -151,8 +206,12 @@ class _Bundle(ChannelPanels):
                     sample = f.splat(f.load(numbers.computed, sources[i], offset), lanes)
                     for j in range(tile.nv):
                         accumulate([cells[i][j]], [sample], [vectors[j]])
+            ranges.set(f.offset(ranges.get(), len(TAPS), I64))
+            f.jump(head)
+            f.label(done)
             places = [i * self.nr + j * lanes for i in range(tile.mr) for j in range(tile.nv)]
             put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
+            f.give(ranges.get())
 
     # ---- results
 
@@ -242,8 +301,14 @@ class _Bundle(ChannelPanels):
                     f.call("list_runs", args, state)
                     f.call("list_offsets", args, state, offsets)
                     self.list_what_comes(f, args, state, offsets)
-                    f.call("list_pixels", args, state)
-                    f.call("run_panels", args, state, sample, group, row_block, staged.get())
+                    misses = f.variable(I64, 0)
+                    with f.when(self.args.read(f, args, "skips")[0].equals(1)):
+                        misses.set(f.call_for(I64, "list_hits", args, state))
+                    pixels = f.call_for(I64, "list_pixels", args, state, misses.get())
+                    sections = ("at_tiles", "at_ranges")
+                    f.call("list_ranges", args, state, *(self.section(f, args, state, n) for n in sections))
+                    where = (phase, sample, group, row_block)
+                    f.call("run_panels", args, state, *where, staged.get(), pixels, misses.get())
 
     def list_what_comes(self, f: Function, args: Value, state: Value, offsets: Value) -> None:
         """Behind the last offset the first ones again: after the last chain comes the next panel's first."""
@@ -257,46 +322,48 @@ class _Bundle(ChannelPanels):
         """All results of the staged box in one block of result channels."""
         numbers, tile = self.numbers, self.tile
         with self.module.function(
-            "run_panels", args=PTR, state=PTR, sample=I64, group=I64, row_block=I64, staged=PTR
-        ) as f:
+            "run_panels", args=PTR, state=PTR, phase=I64, sample=I64, group=I64, row_block=I64, staged=PTR, pixels=I64,
+            misses=I64,
+        ) as f:  # fmt: skip
             args, state, sample, group = (f.args[n] for n in ("args", "state", "sample", "group"))
             names = ("rows", "channels", "all_taps", "panels_of_rows", "block_panels", "tile_chain", "pixel_block")
             rows, channels, all_taps, panels, block_panels, chain, pixel_block = self.args.read(f, args, *names)
             dst_batch, dst_group, dst_channel = self.args.read(f, args, "dst_batch", "dst_group", "dst_channel")
+            phases, at_flags, banded = self.args.read(f, args, "phases", "at_flags", "banded")
             dst, weights = self.args.pointer(f, args, "dst"), self.args.pointer(f, args, "panels")
-            rank, in_place = self.args.read(f, args, "rank", "in_place")
-            taps, before, runs = self.state.read(f, state, "taps", "taps_before", "runs")
-            sections = ("at_offsets", "at_pixels", "at_c")
-            offsets, table, c = (self.section(f, args, state, n) for n in sections)
-            staged = f.args["staged"]
-            (columns,) = self.own(f, state, rank - 1, "length")
-            pixels, total = runs * columns, taps * channels
-            first = f.variable(I64)
+            taps, before = self.state.read(f, state, "taps", "taps_before")
+            sections = ("at_offsets", "at_pixels", "at_c", "at_next")
+            offsets, table, c, following = (self.section(f, args, state, n) for n in sections)
+            (in_place,) = self.args.read(f, args, "in_place")
+            pixels, total = f.args["pixels"], taps * channels
+            first, next_range = f.variable(I64), f.variable(PTR)
             begin = f.args["row_block"] * block_panels
             with (
                 f.loop(begin, f.smaller(begin + block_panels, panels)) as n,
                 f.loop(0, pixels, pixel_block) as p0,
             ):
                 p1 = f.smaller(p0 + pixel_block, pixels)
-                a = f.offset(
-                    weights, (((group * panels + n) * all_taps) + before) * channels * self.nr, numbers.computed
-                )
+                panel = group * panels + n
+                a = f.offset(weights, (panel * all_taps + before) * channels * self.nr, numbers.computed)
+                flag = f.load(I64, f.offset(weights, at_flags, I8), panel * phases + f.args["phase"])
+                skips = f.args["misses"] & (banded | f.cast("zext", flag.equals(0), I64))
+                f.call("begin_tiles", args, state, p0, p1, skips)
                 first.set(1)
                 tiles = (p1 - p0 + (tile.mr - 1)) // tile.mr
                 with f.loop(0, f.larger(total, 1), chain) as k:
-                    length = f.smaller(total - k, chain)
-                    own_a, own_offsets = f.offset(a, k * self.nr, numbers.computed), f.offset(offsets, k, I64)
                     with f.loop(p0, p1, tile.mr) as p:
                         own_pixels = f.offset(table, p * len(PIXEL), I64)
                         own_c = f.offset(c, (p - p0) * self.nr, numbers.computed)
+                        number = (p - p0) // tile.mr
                         # Of the next chain's weights, which lie behind this one's, each tile asks for a column.
-                        column = (p - p0) // tile.mr * tile.nv // tiles
-                        ahead = f.offset(own_a, chain * self.nr + column * self.lanes, numbers.computed)
-                        what = (length, own_a, own_offsets, own_pixels, staged, own_c, first.get(), ahead)
+                        ahead = f.offset(a, chain * self.nr + number * tile.nv // tiles * self.lanes, numbers.computed)
+                        ranges = f.load(PTR, f.offset(following, number, I64))
+                        what = (ranges, k + chain, a, offsets, own_pixels, f.args["staged"], own_c, first.get(), ahead)
                         with f.when(n.equals(begin) & in_place.equals(1)) as otherwise:
-                            f.call("first_tile", *what)
+                            next_range.set(f.call_for(PTR, "first_tile", *what))
                         with otherwise:
-                            f.call("tile", *what)
+                            next_range.set(f.call_for(PTR, "tile", *what))
+                        f.store(next_range.get(), f.offset(following, number, I64))
                     first.set(0)
                 row = n * self.nr
                 result = f.offset(dst, sample * dst_batch + group * dst_group + row * dst_channel, numbers.result)

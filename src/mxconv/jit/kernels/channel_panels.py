@@ -1,5 +1,7 @@
 """Weights as panels with result channels in lanes: panels[group][panel][phase][tap][channel][nr].
 
+Behind them stands flags[group][panel][phase]: whether a weight is not finite, or huge.
+
 Where a weight lies as it does by default, its rows far apart and a row's channels and taps side by side, squares of one
 vector each way are transposed in registers, so that each of its cache lines is read once. (Rows that lie a multiple of
 4096 bytes apart share one set of an L1 cache, which forgets them before the next channel asks.) Otherwise lanes are
@@ -10,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir import I64, PTR, Value
+from ..ir import I8, I64, PTR, Function, Value
 from ..target import Target
 from .gemm import Tile
+from .pointwise import Huge
 from .staging import Staging
 
-PANEL_ARGS = ("panels_of_rows", "row_span", "row_used")
-"""Slots: the panels of a group; how far a row's channels lie apart if their taps lie between them (else 0), and how
-many elements a channel's taps take there."""
+PANEL_ARGS = ("panels_of_rows", "at_flags", "row_span", "row_used")
+"""Slots: the panels of a group; where the flags begin; how far a row's channels lie apart if their taps lie between
+them (else 0), and how many elements they take there."""
 MOST_SPAN = 32
 """The largest `row_span`; as many squares wait in a cache for being taken apart by taps."""
 AHEAD = 4
@@ -41,7 +44,7 @@ class ChannelPanels(Staging):
             state = self.scratch(f, args)
             names = ("pack_tasks", "phases", "panels_of_rows", "rows", "channels", "all_taps", "w_group", "w_row")
             count, phases, panels, rows, channels, all_taps, w_group, w_row = self.args.read(f, args, *names)
-            (span,) = self.args.read(f, args, "row_span")
+            span, at_flags = self.args.read(f, args, "row_span", "at_flags")
             weight, to = self.args.pointer(f, args, "w"), self.args.pointer(f, args, "panels")
             with f.tasks(self.args.address(f, args, "pack_counter"), count) as task:
                 phase, block = task % phases, task // phases
@@ -50,10 +53,23 @@ class ChannelPanels(Staging):
                 (before,) = self.state.read(f, state, "taps_before")
                 source = f.offset(weight, (block // panels) * w_group + first * w_row, numbers.stored)
                 own = f.offset(to, (block * all_taps + before) * channels * self.nr, numbers.computed)
+                flag = f.variable(I64)
                 with f.when(span > 0) as otherwise:
-                    f.call("pack_rows", args, state, source, rows - first, own)
+                    flag.set(f.call_for(I64, "pack_rows", args, state, source, rows - first, own))
                 with otherwise:
-                    f.call("gather_rows", args, state, source, rows - first, own)
+                    flag.set(f.call_for(I64, "gather_rows", args, state, source, rows - first, own))
+                f.store(flag.get(), f.offset(to, at_flags, I8), task)
+
+    def huge(self, f: Function) -> Huge | None:
+        """What notices weights that are not finite, where there can be any."""
+        if not self.numbers.computed.is_float:
+            return None
+        huge = Huge(f, self.vector)
+        huge.begin()
+        return huge
+
+    def give_flag(self, f: Function, huge: Huge | None) -> None:
+        f.give(f.cast("zext", huge.found(), I64) if huge else f.constant(0, I64))
 
     def emit_gather_rows(self) -> None:
         """A panel of one phase: lanes that lie anywhere, or side by side."""
@@ -63,7 +79,7 @@ class ChannelPanels(Staging):
             args, state, source, rows = (f.args[n] for n in ("args", "state", "source", "rows"))
             channels, w_row, w_channel = self.args.read(f, args, "channels", "w_row", "w_channel")
             (taps,) = self.state.read(f, state, "taps")
-            w_offset, value = f.variable(I64, 0), f.variable(stored)
+            w_offset, value, huge = f.variable(I64, 0), f.variable(stored), self.huge(f)
             with f.loop(0, taps) as t:
                 f.call("select_tap", args, state, t, Value(f, PTR, w_offset.ref))
                 with f.loop(0, channels) as c, f.loop(0, self.nr, lanes) as v:
@@ -76,7 +92,11 @@ class ChannelPanels(Staging):
                         pointers = f.offset(at, row * f.splat(w_row, lanes), numbers.stored)
                         value.set(f.gather(stored, pointers, exists))
                     place = f.offset(f.args["to"], (t * channels + c) * self.nr + v, numbers.computed)
-                    f.store(numbers.widen(f, value.get()), place, aligned=True)
+                    wide = numbers.widen(f, value.get())
+                    if huge:
+                        huge.see(wide)
+                    f.store(wide, place, aligned=True)
+            self.give_flag(f, huge)
 
     def emit_pack_rows(self) -> None:
         """A panel of one phase whose rows are runs of channels with their taps: a vector of channels at a time is
@@ -87,7 +107,7 @@ class ChannelPanels(Staging):
             channels, w_row, span, used = self.args.read(f, args, "channels", "w_row", "row_span", "row_used")
             (taps,) = self.state.read(f, state, "taps")
             squares = f.stack(numbers.computed, MOST_SPAN * lanes * lanes)
-            w_offsets, w_offset = f.stack(I64, MOST_SPAN), f.variable(I64, 0)
+            w_offsets, w_offset, huge = f.stack(I64, MOST_SPAN), f.variable(I64, 0), self.huge(f)
             with f.loop(0, taps) as t:
                 f.call("select_tap", args, state, t, Value(f, PTR, w_offset.ref))
                 f.store(w_offset.get(), w_offsets, t)
@@ -103,7 +123,10 @@ class ChannelPanels(Staging):
                     place = f.offset(f.args["to"], (t * channels + c0) * self.nr + v, numbers.computed)
                     with f.loop(0, few) as c:
                         value = f.load(self.vector, f.offset(own, c * span * lanes, numbers.computed), aligned=True)
+                        if huge:
+                            huge.see(value)
                         f.store(value, f.offset(place, c * self.nr, numbers.computed), aligned=True)
+            self.give_flag(f, huge)
 
     def emit_transpose_rows(self) -> None:
         """square[column][row] = source[row][column]: one vector each way, of which so many rows and columns exist."""
