@@ -218,7 +218,7 @@ def choose_cut(
         block = (*(1,) * (len(roles.axes) - len(sizes)), *sizes)
         pixels = math.prod(block)
         box = Box(0, 0, 0) if in_place else measure_box(roles, block, [1] * len(roles.axes), lanes)
-        if (pixels > limit or box.staged * size > STAGED_BYTES >> thrift) and math.prod(sizes) > 1:
+        if (pixels > limit or box.staged * size > STAGED_BYTES >> thrift) and math.prod(sizes) > lane_sizes[-1]:
             continue
         boxes = samples * roles.phases * math.prod(-(-m // b) for m, b in zip(roles.grid, block, strict=True))
         for blocks in (1, 2, 3, 4, panels):
@@ -333,7 +333,7 @@ class ChannelLanes(Plain):
         threads = max(1, min(threads, run_tasks))
         pixels, runs = math.prod(cut.block), math.prod(cut.block[:-1])
         pixel_block = math.lcm(tile.mr, lanes)
-        pixel_block *= max(1, PIXEL_BLOCK * tile.mr // pixel_block)
+        pixel_block *= max(1, (PIXEL_BLOCK >> thrift) * tile.mr // pixel_block)
         products = max(1, roles.channels * roles.most_taps)
         # Tiles that lie within bands are filled up one by one.
         listed = min(pixels * tile.mr, pixels + most_bands(roles, cut.block) * tile.mr if shape.banded else pixels)
