@@ -1,7 +1,7 @@
 """direct_weight: the weight gradient, one box of pixels after the other (jit/kernels/direct_weight.py).
 
-Boxes are dealt to a fixed number of slices, whose sums are added at the end in a fixed order: so the bits do not
-depend on how many threads share the slices.
+Tasks are parts of the gradient. Where those are few, the boxes are dealt to a number of slices that does not depend on
+the threads, whose sums are added at the end in a fixed order: so the bits do not depend on how many threads there are.
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ MOST_STAGED_BYTES = 64 << 20
 """What the staged copy of the smallest box may take: far strides and dilations are left to scratch_free."""
 PARTIAL_BYTES = 64 << 20
 """What the sums of all slices may take together; there is always one slice."""
-TILE, TRANSPOSING, ADDING, TWICE = 1.2, 2.0, 4.0, 2.0
-"""Estimate: slowness of the tile, transposing a vector of dy as multiply-adds; adding the slices' sums, and reading x
-and dy, relative to copying them."""
+TILE, TRANSPOSING, STAGING = 1.1, 24.0, 10.0
+"""Estimate: slowness of the tile; transposing a vector of dy, and copying one of x, as multiply-adds."""
+STORING, ADDING, TWICE = 4.0, 4.0, 1.0
+"""Estimate: storing the sums, adding those of the slices, and reading x and dy, relative to copying them."""
 
 
 def tile_for(target: Target, lanes: int, rows: int) -> Tile:
@@ -94,6 +95,13 @@ def _box_pixels(p: ConvProblem, roles: Roles, size: int) -> int:
     channels = min(roles.channels, -(-PART_PAIRS[1] // max(1, roles.most_taps)))
     per_pixel = channels * size * math.prod(axis.src_step for axis in roles.axes)
     return min(most, max(fewest, STAGED_BYTES // max(1, per_pixel)))
+
+
+def _slices(p: ConvProblem, roles: Roles, panels: int, most: int) -> int:
+    """Slices of the pixels, a power of 2: as many as threads need that find no other tasks."""
+    tasks = p.groups * panels * max(1, roles.channels * roles.most_taps // PART_PAIRS[0])
+    slices = max(1, min(most, SLICES, -(-TASKS // max(1, tasks))))
+    return 1 << slices.bit_length() - 1
 
 
 def _skipping(roles: Roles) -> Roles:
@@ -156,19 +164,22 @@ class DirectWeight(Plain):
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        roles = with_row_axis(_fewer_rows(roles_of(problem)))
-        size = Numbers.of(problem.dtype).computed.itemsize
+        p, roles = problem, with_row_axis(_fewer_rows(roles_of(problem)))
+        size = Numbers.of(p.dtype).computed.itemsize
         lanes = target.lanes(size)
         tile = tile_for(target, lanes, roles.rows)
-        block = box_of(roles, CHAIN)
-        boxes = problem.batch * math.prod(-(-n // b) for n, b in zip(roles.grid, block, strict=True))
-        pairs = -(-roles.channels * roles.most_taps // tile.mr) * tile.mr
-        vectors = -(-roles.rows // (tile.nv * lanes)) * tile.nv
-        slices = max(1, min(SLICES, boxes, max(2, boxes * math.prod(block) // SLICE_PIXELS)))
-        work = problem.groups * boxes * math.prod(block) * vectors * (TILE * pairs + TRANSPOSING)
-        sums = ADDING * slices * problem.groups * pairs * vectors * lanes * size
+        pixels, own = p.batch * roles.pixels, roles.channels * roles.most_taps
+        pairs = -(-own // tile.mr) * tile.mr
+        panels = -(-roles.rows // (tile.nv * lanes))
+        vectors = panels * tile.nv
+        # A tile's products, dy transposed for each part of the channels, and x staged once for them all.
+        slowness = TILE * max(1.0, 1 / tile.nv + 1 / tile.mr)  # narrow tiles load more than they multiply
+        work = p.groups * pixels * vectors * (slowness * pairs + TRANSPOSING * -(-own // PART_PAIRS[1]))
+        work += STAGING * p.groups * pixels * roles.channels * math.prod(axis.src_step for axis in roles.axes) / lanes
+        slices = _slices(p, roles, panels, pixels // SLICE_PIXELS)
+        sums = (ADDING * slices if slices > 1 else STORING) * p.groups * pairs * vectors * lanes * size
         seconds = vector_seconds(work, lanes, machine) / threads + sums / (machine.cache_bytes * threads)
-        return 2 * machine.dispatch + seconds + TWICE * traffic_seconds(problem, machine, threads)
+        return (1 + (slices > 1)) * machine.dispatch + seconds + TWICE * traffic_seconds(p, machine, threads)
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         p, roles = problem, with_row_axis(merged(_skipping(_fewer_rows(roles_of(problem)))))
@@ -192,11 +203,9 @@ class DirectWeight(Plain):
         pairs = roles.channels * roles.most_taps
         panels = -(-roles.rows // nr)
         least, most_pairs = PART_PAIRS
-        worth = p.batch * blocks * math.prod(block) // min(SLICE_PIXELS, few_pixels)
         affordable = PARTIAL_BYTES // max(1, p.groups * panels * nr * (pairs + tile.mr) * size)
-        without = p.groups * panels * max(1, pairs // least)
-        slices = max(1, min(SLICES >> thrift, boxes, worth, affordable, -(-TASKS // max(1, without))))
-        slices = 1 << slices.bit_length() - 1
+        worth = p.batch * blocks * math.prod(block) // min(SLICE_PIXELS, few_pixels)
+        slices = _slices(p, roles, panels, min(SLICES >> thrift, boxes, worth, affordable))
         # Threads share parts of the channels, and panels: each then stages x, or packs dy, for itself.
         wanted = -(-(4 * threads if threads > 1 else 1) // max(1, slices * p.groups))
         most_pairs = max(1, min(most_pairs >> thrift, few_channels or most_pairs))
