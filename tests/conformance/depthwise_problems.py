@@ -9,6 +9,7 @@ from mxconv import geometry
 from mxconv.dtypes import DTYPES
 from mxconv.engine.algorithms.depthwise import Depthwise
 from mxconv.engine.algorithms.depthwise_lanes import DepthwiseLanes
+from mxconv.engine.algorithms.depthwise_lanes_weight import DepthwiseLanesWeight
 from mxconv.engine.algorithms.depthwise_phases import DepthwisePhases
 from mxconv.engine.algorithms.depthwise_weight import DepthwiseWeight
 from mxconv.engine.problem import DIRECTIONS, ConvProblem, contiguous_strides
@@ -17,7 +18,7 @@ from mxconv.jit import target
 from .random_problems import EPILOGUES, Case, Ints, largest, make_problem, strides_of
 
 REAL = tuple(name for name, dtype in DTYPES.items() if dtype.kind != "complex")
-ALGORITHMS = (Depthwise(), DepthwiseLanes(), DepthwisePhases(), DepthwiseWeight())
+ALGORITHMS = (Depthwise(), DepthwiseLanes(), DepthwisePhases(), DepthwiseLanesWeight(), DepthwiseWeight())
 MAX_ELEMENTS = 40_000
 MAX_PRODUCTS = 400_000
 FREE = 10**6
@@ -61,7 +62,7 @@ def make_case(number: int) -> Case:
         if is_small and not is_window and accepted:
             break
     # Both quirks are computed by way of copies, whose channels need not be neighbours.
-    has_quirk = rng.random() < 0.05 and accepted != {"depthwise_lanes"}
+    has_quirk = rng.random() < 0.05 and not accepted <= {"depthwise_lanes", "depthwise_lanes_weight"}
     knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}
     if rng.random() < 0.6:
         knobs |= {
@@ -93,8 +94,8 @@ def _problem(rng: random.Random, family: Family | None) -> ConvProblem:
         words = ()
     axes = [_axis(rng, window, rank - axis) for axis, window in enumerate(windows)]
     groups, group_out = rng.choice((1, 2, 3, 5, 9, 17)), rng.choice((1, 1, 1, 1, 2, 3))
-    is_last = direction != "backward_weight" and rng.random() < 0.3
-    if is_last or (direction != "backward_weight" and rng.random() < 0.4):  # channels enough for a vector of them
+    is_last = rng.random() < 0.3
+    if is_last or rng.random() < 0.4:  # channels enough for a vector of them
         groups, group_out = rng.choice((8, 15, 16, 17, 33, 40)), 1
     group_in = 1
     if direction == "backward_data":

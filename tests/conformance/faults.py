@@ -30,10 +30,9 @@ class Fault:
 GEMM = "implicit_gemm,direct_weight,scratch_free"
 LANES = "channel_lanes,direct_weight,scratch_free"
 FFT_1D = ("fft_1d", "fft_1d_problems")
-DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_phases,depthwise_weight", "depthwise_problems")
+DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_phases,depthwise_lanes_weight,depthwise_weight", "depthwise_problems")
 FFT_2D = ("fft_2d", "fft_2d_problems")
 WINOGRAD = ("winograd_4", "winograd_problems")
-PHASE_ROWS = ("phase_rows", "phase_rows_problems")
 PHASE_ROWS = ("phase_rows", "phase_rows_problems")
 
 WINOGRAD_WEIGHT = ("winograd_weight_4,scratch_free", "winograd_weight_problems")
@@ -176,13 +175,6 @@ FAULTS: dict[str, Fault] = {
     "row block: the first again": Fault(
         "state, sample, group, row_block * block_row_groups)", "state, sample, group, 0 * block_row_groups)"
     ),
-    # phase_rows' kernel
-    "phases: one row too many is stored": Fault("at.below(dst_rows)", "at.below(dst_rows + 1)", *PHASE_ROWS),
-    "phases: one column too many is stored": Fault(
-        "place.below(f.splat(exist, lanes))", "place.below(f.splat(exist + 1, lanes))", *PHASE_ROWS
-    ),
-    "phases: each piece begins the sums": Fault("(piece | channel).equals(0)", "channel.equals(0)", *PHASE_ROWS),
-    "phases: each block has the weights of the first": Fault("+ channel * taps", "+ 0 * taps", *PHASE_ROWS),
     # phase_rows' kernel
     "phases: one row too many is stored": Fault("at.below(dst_rows)", "at.below(dst_rows + 1)", *PHASE_ROWS),
     "phases: one column too many is stored": Fault(
@@ -359,6 +351,14 @@ FAULTS: dict[str, Fault] = {
     ),
     "depthwise_phases: what the first row tap reads": Fault(
         '"low": first.offset if first else cut.lowest[0]', '"low": cut.lowest[0]', *DEPTHWISE
+    ),
+    "depthwise_lanes_weight: pixels that are left over": Fault(
+        "(whole, end_column, 1)", "(whole, end_column - 1, 1)", *DEPTHWISE
+    ),
+    "depthwise_lanes_weight: columns beside the image": Fault(
+        "inside = exists & f.splat(place.below(extent), lanes)",
+        "inside = exists & f.splat(place.below(extent + 1), lanes)",
+        *DEPTHWISE,
     ),
     "depthwise_weight: one lane more counts": Fault(
         'f.cast("trunc", length - whole, I32), lanes)', 'f.cast("trunc", length - whole + 1, I32), lanes)', *DEPTHWISE

@@ -9,6 +9,7 @@ from mxconv import config
 from mxconv.engine import planner, trial
 from mxconv.engine.algorithms.depthwise import Depthwise
 from mxconv.engine.algorithms.depthwise_lanes import DepthwiseLanes
+from mxconv.engine.algorithms.depthwise_lanes_weight import DepthwiseLanesWeight
 from mxconv.engine.algorithms.depthwise_phases import DepthwisePhases
 from mxconv.engine.algorithms.depthwise_weight import DepthwiseWeight
 from mxconv.engine.problem import DIRECTIONS, ConvProblem
@@ -18,7 +19,7 @@ from .compare import compare, expect
 from .depthwise_problems import REAL
 from .parent import Outcome, numbered, run_on_target
 
-NAMES = "depthwise,depthwise_lanes,depthwise_phases,depthwise_weight"
+NAMES = "depthwise,depthwise_lanes,depthwise_phases,depthwise_lanes_weight,depthwise_weight"
 
 
 def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outcome:
@@ -58,6 +59,8 @@ PLAIN = [
     "forward float32 n1 g4 c4->4 i9x20x20 k3x3x3 p1x1x1",
     "forward float32 n2 g20 c20->20 i9x11 k5x3 s2x1 p2x1 +bias",
     "backward_data float32 n2 g20 c20->20 i29x30 k3x3 s2x2 p1x1 +bias",
+    "backward_weight float32 n3 g20 c20->20 i9x10 k5x3 s2x1 p2x1",
+    "backward_weight float32 n3 g40 c40->40 i20x20 k3x3 p1x1 x_strides(16000,1,800,40) y_strides(16000,1,800,40)",
     "backward_weight float32 n3 g20 c20->20 i56x56 k3x3 p1x1",
     "backward_weight float32 n2 g9 c9->9 i28x28 k7x7 p3x3",
     "backward_weight float64 n2 g4 c4->4 i30x30 k5x5 s2x2 p2x2",
@@ -78,7 +81,7 @@ def test_bits_do_not_depend_on_threads_and_errors_are_small(line: str) -> None:
     assert np.abs(results[0] - exact).max() <= Depthwise().error(p) * unit * exact.std()
 
 
-@pytest.mark.parametrize("line", [*PLAIN[:5], PLAIN[8], PLAIN[10]])
+@pytest.mark.parametrize("line", [*PLAIN[:5], *PLAIN[8:13:2]])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
 def test_a_value_that_is_not_finite_reaches_its_own_results_only(line: str, value: float) -> None:
     p = ConvProblem.parse(line)
@@ -160,6 +163,25 @@ def test_refusals_of_channels_in_lanes_say_why(line: str, reason: str) -> None:
 )
 def test_refusals_of_phases_say_why(line: str, reason: str) -> None:
     verdict = DepthwisePhases().applicable(ConvProblem.parse(line), target.current())
+    assert not verdict.accepted
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("forward float32 n1 g12 c12->12 i9x9 k3x3", "direction forward"),
+        ("backward_weight float32 n1 g12 c12->24 i9x9 k3x3", "2 result channels a group"),
+        ("backward_weight float32 n1 g12 c12->12 i3x9x9 k3x3x3 p1x1x1", "3 axes"),
+        ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3 d1x2", "column taps"),
+        ("backward_weight float32 n1 g2 c2->2 i9x9 k3x3", "2 channels fill less"),
+        ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3 y_strides(588,49,7,2)", "neither channels nor pixels"),
+        ("backward_weight float32 n1 g12 c12->12 i9x16 k3x1 p1x0", "rows of 16 pixels"),
+        ("backward_weight float32 n1 g12 c12->12 i5000x7 k3x3 p1x1", "a transposed image"),
+    ],
+)
+def test_refusals_of_weight_gradients_in_lanes_say_why(line: str, reason: str) -> None:
+    verdict = DepthwiseLanesWeight().applicable(ConvProblem.parse(line), target.current())
     assert not verdict.accepted
     assert reason in verdict.reason
 

@@ -42,6 +42,9 @@ PROBLEMS = [
     "forward {dtype} n1 g{rows} c{rows}->{rows} i20x40 k5x5",
     "backward_weight {dtype} n1 g{rows} c{rows}->{rows} i20x40 k3x3",
     "forward {dtype} n1 g16 c16->16 i20x40 k3x3 x_strides(12800,1,640,16) y_strides(10944,1,608,16)",
+    "forward {dtype} n1 g16 c16->16 i7x3 k3x3 p1x1",
+    "backward_weight {dtype} n1 g16 c16->16 i7x3 k3x3 p1x1",
+    "backward_data {dtype} n1 g{rows} c{rows}->{rows} i20x40 k3x3 s2x2",
 ]
 MORE_PROBLEMS = [
     # scratch_free reads lanes two apart, gathers them, and has depthwise tiles and lanes of channels
@@ -49,6 +52,7 @@ MORE_PROBLEMS = [
     "backward_weight {dtype} n1 g1 c4->{rows} i20x40 k3x3 s1x3",
     "backward_weight {dtype} n1 g1 c4->16 i20x40 k3x3 y_strides(10944,1,608,16)",
     "forward {dtype} n1 g1 c4->{rows} i20x40 k3x3 p1x1 +scale +bias +add",
+    "backward_weight {dtype} n1 g16 c16->16 i20x40 k3x3 x_strides(12800,1,640,16) y_strides(10944,1,608,16)",
     # fft_2d has several tiles of one channel in lanes
     "forward {dtype} n20 g{rows} c{rows}->{rows} i90x90 k15x15 +add",
 ]

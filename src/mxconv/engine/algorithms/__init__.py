@@ -6,6 +6,7 @@ from .base import Algorithm, Verdict
 from .channel_lanes import ChannelLanes
 from .depthwise import Depthwise
 from .depthwise_lanes import DepthwiseLanes
+from .depthwise_lanes_weight import DepthwiseLanesWeight
 from .depthwise_phases import DepthwisePhases
 from .depthwise_weight import DepthwiseWeight
 from .direct import Direct
@@ -26,6 +27,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     PhaseRows(),
     Direct(),
     ImplicitGemm(),
+    DepthwiseLanesWeight(),
     DepthwiseWeight(),
     DirectWeight(),
     Fft1d(),

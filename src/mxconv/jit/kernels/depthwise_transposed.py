@@ -13,6 +13,7 @@ from ..target import Target
 from .depthwise_lanes import ARGS as LANES_ARGS
 from .depthwise_lanes import Lanes, Spec
 from .epilogue import Epilogue, Place
+from .squares import call_transpose_in, emit_transpose_in
 
 ARGS = (*LANES_ARGS, "first_column", "src_pixels", "dst_pixels", "list_bytes", "at_lists", "at_sums")
 """This algorithm's slots, after PLANE_ARGS; strides of rows and columns are those of the copies in scratch."""
@@ -30,8 +31,8 @@ class _Bundle(Lanes):
         self.finishes_rows = "add" in spec.epilogue
         """Whether sums are finished on their way out, beside the residual, which is not transposed."""
         self.emit_tile(is_inside=True, is_whole=True)
+        emit_transpose_in(self)
         for is_whole in (True, False):
-            self.emit_transpose_in(is_whole)
             self.emit_transpose_out(is_whole)
         self.emit_list_rows()
         self.emit_sum_rows()
@@ -48,34 +49,6 @@ class _Bundle(Lanes):
         for q, total in enumerate(sums):
             with f.when(f.args["column"] + q < columns):
                 f.store(total, f.args["result"], q * lanes, aligned=True)
-
-    def emit_transpose_in(self, is_whole: bool) -> None:
-        """Put `count` pixels of a vector of channels in scratch, as many as there are lanes or fewer; `column` is the
-        first one's. Those that do not exist are zeros, below the last row or in columns of zeros. Gives the column
-        that follows and, in `to`, its place."""
-        numbers, lanes = self.numbers, self.lanes
-        stored = numbers.stored.of(lanes)
-        with self.module.function(
-            f"transpose_in_{int(is_whole)}", args=PTR, source=PTR, channels=I64, count=I64, to=PTR, column=I64
-        ) as f:
-            args = f.args["args"]
-            extent, pitch, distance = self.args.read(f, args, "extent", "pitch", "src_group")
-            mask = f.lane_numbers(lanes) < f.splat(f.args["count"], lanes)
-            rows, at = [], f.args["source"]
-            for i in range(lanes):
-                value = f.load(stored, at) if is_whole else f.masked_load(stored, at, mask)
-                rows.append(numbers.widen(f, value))
-                # Channels that do not exist are copies of the last one.
-                at = f.offset(at, f.select(f.args["channels"] > i + 1, distance, 0), numbers.stored)
-            column, to = f.args["column"], f.load(PTR, f.args["to"])
-            for value in f.transpose(rows):
-                f.store(value, to, aligned=True)
-                column = column + 1
-                ends = column.equals(extent)
-                to = f.offset(to, f.select(ends, pitch - (extent - 1) * lanes, lanes), numbers.computed)
-                column = f.select(ends, f.constant(0, I64), column)
-            f.store(to, f.args["to"])
-            f.give(column)
 
     def emit_transpose_out(self, is_whole: bool) -> None:
         """Store `count` pixels of a vector of channels, as many as there are lanes or fewer, finished."""
@@ -133,16 +106,15 @@ class _Bundle(Lanes):
             args = f.args["args"]
             names = ("scratch_bytes", "run_tasks", "group_block", "group_blocks", "groups", "src_batch", "dst_batch",
                      "src_group", "dst_group", "taps", "plane", "first_column", "src_pixels", "dst_pixels", "at_staged",
-                     "at_lists", "at_sums")  # fmt: skip
+                     "at_lists", "at_sums", "extent", "pitch")  # fmt: skip
             (scratch_bytes, count, group_block, group_blocks, groups, src_batch, dst_batch, src_group, dst_group, taps,
-             plane, first_column, src_pixels, dst_pixels, at_staged, at_lists, at_sums) = self.args.read(
+             plane, first_column, src_pixels, dst_pixels, at_staged, at_lists, at_sums, extent, pitch) = self.args.read(
                 f, args, *names
             )  # fmt: skip
             src, dst, panels = (self.args.pointer(f, args, n) for n in ("src", "dst", "panels"))
             scratch = f.offset(self.args.pointer(f, args, "scratch"), f.args["worker"] * scratch_bytes, Type("i8"))
             staged, lists, sums = (f.offset(scratch, at, Type("i8")) for at in (at_staged, at_lists, at_sums))
             x = f.offset(staged, first_column * lanes, numbers.computed)
-            to = f.stack(PTR, 1)
             f.call("list_rows", args, lists)
             with f.loop(0, plane, lanes) as i:  # nothing else is ever put in the columns of zeros
                 f.store(f.zero(self.vector), staged, i, aligned=True)
@@ -151,18 +123,7 @@ class _Bundle(Lanes):
                 with f.loop(first, f.smaller(first + group_block, groups), lanes) as channel:
                     source = f.offset(src, sample * src_batch + channel * src_group, numbers.stored)
                     result = f.offset(dst, sample * dst_batch + channel * dst_group, numbers.result)
-                    column = f.variable(I64, 0)
-                    f.store(x, to)
-                    with f.loop(0, src_pixels, lanes) as p:
-                        at, left = f.offset(source, p, numbers.stored), src_pixels - p
-                        with f.when(left >= lanes) as partly:
-                            column.set(
-                                f.call_for(I64, "transpose_in_1", args, at, groups - channel, left, to, column.get())
-                            )
-                        with partly:
-                            column.set(
-                                f.call_for(I64, "transpose_in_0", args, at, groups - channel, left, to, column.get())
-                            )
+                    call_transpose_in(self, f, source, src_group, groups - channel, src_pixels, x, extent, pitch)
                     f.call(
                         "sum_rows", args, lists, x, f.offset(panels, channel * taps, numbers.computed), sums, channel
                     )
