@@ -185,8 +185,10 @@ def choose_cut(
     staged_bytes, sums_bytes = STAGED_BYTES >> thrift, SUMS_BYTES >> thrift
     size = numbers.computed.itemsize * max(1, roles.channels)
     pixel_sums = 0 if by_row else numbers.computed.itemsize * max(1, roles.rows) * interleave_of(roles)
-    # Lanes come in whole tiles, as many as the sums of one row leave room for.
-    lane_block = min(max(1, LANE_BLOCK >> thrift), max(1, sums_bytes // max(1, pixel_sums * nv * lanes)) * nv * lanes)
+    # Lanes come in whole tiles, as many as the sums and the staged copy of one row leave room for.
+    tile_sums, tile_staged = pixel_sums * nv * lanes, size * roles.axes[-1].src_step * nv * lanes
+    tiles = min(sums_bytes // max(1, tile_sums), staged_bytes // tile_staged)
+    lane_block = min(max(1, LANE_BLOCK >> thrift), max(1, tiles) * nv * lanes)
     lane = min(most[-1], lane_block, limit or lane_block)
     # A box has several positions on the row axis and perhaps on the one before it; one on any axis further out.
     planes = [n for n in (1, 2, 4, 8) if len(most) > 2 and n <= most[-3]] or [1]

@@ -36,8 +36,9 @@ PACKING = 4
 """Cycles to pack one vector of one product; multiplying it takes half a cycle for each result channel of the block."""
 STARTING = 600
 """Cycles to start a block: its pixels are located."""
-PACKING_TIME, WEIGHTS = 24.0, 2.0
-"""Estimate: packing a vector, as multiply-adds, and reading the weight once a block, relative to copying it."""
+PACKING_TIME, NEAR_WEIGHTS, FAR_WEIGHTS = 24.0, 0.3, 1.5
+"""Estimate: packing a vector, as multiply-adds, and reading the weight once a block, relative to copying it: one that
+stays in half of an L2 cache, and one that does not."""
 
 
 def choose_blocks(
@@ -127,7 +128,9 @@ class ImplicitGemm(Plain):
         work = products * grids * (multiplying + packing) + 2 * STARTING * blocks * row_blocks
         share = 1 / threads + (threads - 1) / (threads * max(1, blocks * row_blocks))  # of the thread that is done last
         seconds = vector_seconds(work, lanes, machine) * min(1.0, share) + traffic_seconds(problem, machine, threads)
-        seconds += WEIGHTS * blocks * rows * products * size * parts / (machine.cache_bytes * threads)
+        weight = rows * products * size * parts
+        reading = NEAR_WEIGHTS if weight <= machine.l2 / 2 else FAR_WEIGHTS
+        seconds += reading * blocks * weight / (machine.cache_bytes * threads)
         if packs_weight:
             seconds += packing_seconds(problem, machine, threads, ALONG_ROWS)
         return machine.dispatch + seconds
