@@ -19,7 +19,8 @@ def rows(text: str) -> dict[str, str]:
     """The line of each algorithm."""
     names = {algorithm.name for algorithm in ALGORITHMS}
     lines = [line.replace("*", "* ").split() for line in text.splitlines()]
-    return {word: " ".join(line) for line in lines for word in line[:2] if word in names}
+    found = ((line[line[:1] == ["*"] :][:1], " ".join(line)) for line in lines)  # verdicts name algorithms as well
+    return {name[0]: line for name, line in found if name and name[0] in names}
 
 
 def test_every_algorithm_has_a_verdict_and_one_is_chosen(mxconv: Callable) -> None:
