@@ -381,7 +381,7 @@ FAULTS: dict[str, Fault] = {
     "conversion: unsigned as signed": Fault('"zext" if name.startswith("u") else "sext"', '"sext"'),
     "conversion: halves rounded up": Fault("((bits >> 16) & 1) + 0x7FFF", "0x8000"),
     "tasks: one too many": Fault(
-        'self.jump_if(self.compare("slt", task, count)', 'self.jump_if(self.compare("sle", task, count)'
+        'self.jump_if(self.compare("slt", first + last, count)', 'self.jump_if(self.compare("sle", first + last, count)'
     ),
 }
 
