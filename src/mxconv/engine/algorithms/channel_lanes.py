@@ -136,7 +136,7 @@ def choose_shape(
 
     def cost(shape: Shape, threads: int) -> float:
         tile = shape.tile
-        panels, tiles = samples * -(-rows // (tile.nv * lanes)), -(-pixels // tile.mr)
+        panels, tiles = max(1, samples) * -(-rows // (tile.nv * lanes)), -(-pixels // tile.mr)
         busiest = min(-(-panels // threads) / panels, -(-tiles // threads) / tiles)
         return panels * shape.share * pixels / tile.mr * tile_cycles(tile) * busiest
 
@@ -308,7 +308,7 @@ class ChannelLanes(Plain):
         multiplying = 2 * tile_cycles(tile) * tile_pixels(roles, shape, cut.block) / tile.mr * panels * products
         work = boxes * (multiplying + STORING * pixels * vectors)
         tasks = boxes * -(-panels // cut.block_panels)
-        share = -(-tasks // threads) / tasks  # of the thread that is done last
+        share = -(-tasks // threads) / max(1, tasks)  # of the thread that is done last
         seconds = vector_seconds(work, lanes, machine) * share + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
         if packs_weight:

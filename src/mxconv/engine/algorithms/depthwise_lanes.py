@@ -119,7 +119,8 @@ class Copy:
         pitch = before + max(extents[-1], (axis.positions - 1) * axis.src_step + max(offsets) + 1)
         rows = math.prod(extents[:-1])
         # Whole squares of pixels are put there, and tiles read for pixels beyond the last one.
-        beyond = max(lanes + pitch * (1 + lanes // extents[-1]), choose_pixels(axis.positions, target) * axis.src_step)
+        wraps = 1 + lanes // max(1, extents[-1])
+        beyond = max(lanes + pitch * wraps, choose_pixels(axis.positions, target) * axis.src_step)
         src = tuple(lanes * stride for stride in contiguous_strides((*extents[:-1], pitch)))
         dst = tuple(lanes * stride for stride in contiguous_strides(roles.grid))
         own = replace(roles, src_strides=src, dst_strides=dst)
