@@ -12,6 +12,7 @@ fastest.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -27,6 +28,11 @@ SHARE = 0.1
 """How much of the time of a class alternatives may take, beyond what the best known algorithm would have."""
 SAMPLES = 3
 """Runs that count for each algorithm; the fastest one stands for it."""
+ROUNDS = 3
+"""Turns that each algorithm gets where `fastest` measures at once: a core that is not awake yet, or busy for a moment,
+must not decide."""
+BURST, MOST_RUNS = 2e-3, 20
+"""Seconds that a turn of short calls takes, and its runs at most; long calls run once a turn."""
 FEW_SAMPLES, HOPELESS = 2, 1.5
 """Runs that are enough for an algorithm that takes so many times the best one's."""
 MOST_TRIES = 12
@@ -64,14 +70,15 @@ class Race:
         """Algorithms whose plans do not compare: too large for the limit beside them, or with fewer threads."""
         self.spent = self.extra = 0.0
 
-    def note(self, name: str, rate: float, counts: bool) -> bool:
-        """Take down one run; returns whether the algorithm's time has just become final."""
+    def note(self, name: str, rate: float, counts: bool, wanted: float = SAMPLES) -> bool:
+        """Take down one run, of so many that are wanted; returns whether the algorithm's time has just become final."""
         self.tries[name] = self.tries.get(name, 0) + 1
         if not counts and self.tries[name] < MOST_TRIES:
             return False
         best = self.best[name] = min(rate, self.best.get(name, rate))
         self.samples[name] = self.samples.get(name, 0) + 1
-        enough = FEW_SAMPLES if best > HOPELESS * min(self.best.values()) else SAMPLES
+        is_hopeless = wanted < math.inf and best > HOPELESS * min(self.best.values())
+        enough = FEW_SAMPLES if is_hopeless else wanted
         is_new = name not in self.rates and self.samples[name] >= enough
         if is_new or name in self.rates:
             self.rates[name] = min(best, self.rates.get(name, best))
@@ -111,16 +118,31 @@ class Contest:
         computed several times over, and the call asked for the fastest, everything is measured now.
         """
         if may_repeat and self._search.rules.tune == "fastest":
-            for name in [name for name in self._rivals if name not in self.race.rates]:
-                rival = self._plan_of(name, plan)
-                while rival is not None and name not in self.race.rates:
-                    self._timed(rival, execute, plan)
+            self._measure_now(plan, execute)
             plan = self._fastest(plan)
             execute(plan)
             return plan
         chosen = self._turn(plan)
         self._timed(chosen, execute, plan)
         return chosen
+
+    def _measure_now(self, plan: Plan, execute: Callable[[Plan], bool]) -> None:
+        """Time what is not measured yet, in turns; what is compiled and packed comes before all of them."""
+        rates = self.race.rates
+        plans = [self._plan_of(name, plan) for name in list(self._rivals) if name not in rates]
+        rivals = [rival for rival in plans if rival is not None]
+        for rival in rivals:
+            self._timed(rival, execute, plan, math.inf)
+        for _ in range(ROUNDS):
+            for rival in rivals:
+                end = clock() + BURST
+                for _ in range(MOST_RUNS):
+                    self._timed(rival, execute, plan, math.inf)
+                    if clock() >= end:
+                        break
+        for rival in rivals:
+            while rival.algorithm not in rates:  # the run that makes its time final
+                self._timed(rival, execute, plan)
 
     def _turn(self, plan: Plan) -> Plan:
         """The plan to run: the given one, or an alternative, if one is due."""
@@ -160,7 +182,7 @@ class Contest:
             return plan
         return self._plans.get(min(rates, key=rates.__getitem__), plan)
 
-    def _timed(self, plan: Plan, execute: Callable[[Plan], bool], usual: Plan) -> None:
+    def _timed(self, plan: Plan, execute: Callable[[Plan], bool], usual: Plan, wanted: float = SAMPLES) -> None:
         with _lock:
             _busy[0] += 1
             _busy[1] += 1
@@ -179,7 +201,7 @@ class Contest:
             self._warm.add(name)
             least = min(race.best.values(), default=0.0) * self._flops
             is_typical = is_typical or self._search.packs_weight
-            is_final = race.note(name, seconds / self._flops, is_warm and is_typical and alone)
+            is_final = race.note(name, seconds / self._flops, is_warm and is_typical and alone, wanted)
             race.spent += seconds
             if plan is not usual:
                 race.extra += max(0.0, seconds - least)
