@@ -5,6 +5,7 @@ Packed weights are kept, as a model's are, but not in training, nor where each c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import numpy as np
 import mxconv
 from harness.peer import Prepared, Problem, Refusal
 from mxconv.engine import planner
-from mxconv.engine.problem import ConvProblem
-from mxconv.engine.trial import ConstantWeight, compute, make_result
+from mxconv.engine.execute import convolve
+from mxconv.engine.problem import ConvProblem, contiguous_strides
+from mxconv.engine.trial import ConstantWeight, make_result
 from mxconv.errors import UnsupportedError
 
 
@@ -33,15 +35,23 @@ def prepare_task(task: ConvProblem, problem: Problem, constants: dict[str, np.nd
         planner.make_plan(task)
     except UnsupportedError as error:
         raise Refusal(str(error)) from error
-    weight = ConstantWeight(constants["w"]) if "w" in constants and not problem.step else None
+    weight = ConstantWeight(constants["w"]).identity if "w" in constants and not problem.step else None
+    held = tuple(constants[name] for name in task.inputs if name in constants)
+    bias = constants.get("bias")
+    settings: dict[str, Any] = {
+        name: getattr(task, name) for name in ("stride", "dilation", "pad_lo", "pad_hi", "groups")
+    }
+    is_dense = task.strides_of(task.output) == contiguous_strides(task.shape_of(task.output))
+    empty = partial(np.empty, task.shape_of(task.output), task.result.numpy) if is_dense else partial(make_result, task)
     info: dict[str, Any] = {}
 
     def call(*varying: np.ndarray) -> np.ndarray:
-        arrays = {**dict(zip(problem.inputs, varying, strict=False)), **constants}
+        result = empty()
         if info:
-            return compute(task, arrays, make_result(task), weight)
+            convolve(task.direction, *varying, *held, result, bias, **settings, weight=weight)
+            return result
         with planner.recording() as plans:  # where the first call measures, it may choose another plan than the first
-            result = compute(task, arrays, make_result(task), weight)
+            convolve(task.direction, *varying, *held, result, bias, **settings, weight=weight)
         plan = plans[-1]
         info.update(algorithm=plan.algorithm, threads=plan.threads, workspace_bytes=plan.workspace_bytes)
         return result

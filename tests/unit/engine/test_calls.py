@@ -37,7 +37,8 @@ def call(out: np.ndarray | None = None, **options) -> tuple[np.ndarray, Plan]:
 
 
 def is_right(answer: np.ndarray) -> bool:
-    return bool((answer == expected(P, **small_integers(P))).all())
+    # Sums of integers, which Winograd may have rounded on some targets.
+    return bool(np.allclose(answer, expected(P, **small_integers(P)), rtol=0, atol=1e-4))
 
 
 def counted(monkeypatch) -> list[ConvProblem]:
