@@ -116,8 +116,7 @@ class PackCache:
         if (
             found is not None
             and found[0].ref() is storage
-            and storage.version == version
-            and not storage.tainted
+            and is_unchanged(identity)
             and not self.changes
             and 2 * self._size <= limit  # else one may be dropped soon, the least recently used
         ):
@@ -129,7 +128,7 @@ class PackCache:
                 # Another storage, gone or with a version that is not its own: never trust its pack.
                 self._remove(key)
                 found = None
-            is_current = storage.version == version and not storage.tainted
+            is_current = is_unchanged(identity)
             if found is not None and is_current:
                 self._hits += 1
                 self._packs.move_to_end(key)
