@@ -30,7 +30,7 @@ def is_ours(library: str) -> bool:
 class Entry:
     """How one library fared with one problem; times in milliseconds."""
 
-    status: str
+    status: str = "timed"
     """timed, refused (by its own word), wrong, slow or failed."""
     reason: str = ""
     info: dict[str, Any] = field(default_factory=dict)
@@ -108,10 +108,17 @@ class Results:
     rows: list[Row] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all."""
+        """Write the file whole or not at all: a line for each row, of an entry only what is known, and numbers to four
+        digits, which is closer than two runs agree."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        stored = _rounded(asdict(self))
+        rows = stored.pop("rows")
+        for row in rows:
+            row["entries"] = {library: _known(entry) for library, entry in row["entries"].items()}
+        lines = [f"{_compact(name)}:{_compact(value)}" for name, value in stored.items()]
+        lines.append('"rows":[\n' + ",\n".join(map(_compact, rows)) + "\n]")
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         temporary.replace(path)
 
     @classmethod
@@ -174,6 +181,24 @@ def _revision() -> str:
         return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
     except OSError:
         return ""
+
+
+def _known(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored entry says beyond the defaults."""
+    usual = asdict(Entry())
+    return {name: value for name, value in entry.items() if value != usual[name]}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _ms(seconds: float) -> float:

@@ -206,6 +206,17 @@ def test_results_survive_the_file(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["rows"][0]["flops"] == 10
 
 
+def test_a_file_holds_what_is_known_to_four_digits(tmp_path: Path) -> None:
+    entries = {"a": Entry(median=0.00123456789, rounds=[123456.0]), "b": Entry("refused", "why")}
+    Results({}, {}, {}, [Row("n", "p", "", 123456789, 1.0, entries)]).save(tmp_path / "r.json")
+    (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert row["entries"] == {
+        "a": {"median": 0.001235, "rounds": [123500.0]},
+        "b": {"status": "refused", "reason": "why"},
+    }
+    assert row["flops"] == 123456789
+
+
 def test_the_ratio_compares_rounds_with_themselves() -> None:
     entries = {
         "mxconv": Entry("timed", median=2.0, rounds=[1.0, 2.0, 4.0]),
