@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ class Ledger:
         self.entries[name] = (at, size)
         self.total += round_up(max(1, size))
         return at
+
+    def places(self, names: Iterable[str]) -> dict[str, int]:
+        """Where those of the names stand that are booked."""
+        return {name: self.entries[name][0] for name in names if name in self.entries}
 
     def without(self, name: str) -> Ledger:
         """The same bookings but for one."""

@@ -29,9 +29,9 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import (
-    SLOTS,
     Box,
     Roles,
+    addresses_of,
     book_packing,
     common_values,
     compiled_words,
@@ -385,7 +385,7 @@ class ChannelLanes(Plain):
             "run_tasks": run_tasks,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
-            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+            **scratch.places(LAYOUT.names),
         }
         module = kernels(emit_channel_lanes, Spec(p.dtype, tile, compiled_words(p)), target)
         return Plan(
@@ -396,7 +396,7 @@ class ChannelLanes(Plain):
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             packing=book_packing(ledger, p, roles, self.name, nr, ONE_CHUNK, module, flagged=True),
             keep=(tables, module),

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ... import geometry
 from ...jit.compiler import CompiledModule
 from ...jit.kernels import staging
+from ...jit.kernels.blocks import Layout
 from ...jit.kernels.correlation import AXIS, AXIS_STATE_NAMES, PHASE_ROW, STATE_NAMES, TAP_ROW
 from ...jit.kernels.epilogue import OPERANDS
 from ...jit.numbers import Numbers
@@ -308,6 +309,18 @@ def common_values(p: ConvProblem, roles: Roles, row_groups: int) -> Mapping[str,
         "row_groups": row_groups,
         "pack_tasks": p.groups * row_groups * roles.phases,
     }
+
+
+def addresses_of(roles: Roles, layout: Layout) -> dict[str, str]:
+    """Which slot of an argument block receives which address."""
+    return {"src": roles.src, "dst": roles.dst, **{slot: name for slot, name in SLOTS.items() if slot in layout.index}}
+
+
+def share_groups(p: ConvProblem, others: int, tasks: int, most: int | None = None) -> tuple[int, int]:
+    """How many groups a task takes so that there are so many tasks, of all the `others` that a group has, and how many
+    such blocks of groups there are."""
+    block = max(1, min(most or p.groups, p.groups, p.groups * others // tasks))
+    return block, -(-p.groups // block)
 
 
 def compiled_words(p: ConvProblem) -> tuple[str, ...]:

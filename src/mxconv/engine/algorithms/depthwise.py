@@ -22,7 +22,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Plain, Verdict, kernels
-from .correlation import SLOTS, compiled_words, make_tables, roles_of, with_row_axis
+from .correlation import addresses_of, compiled_words, make_tables, roles_of, share_groups, with_row_axis
 from .planes import MOST_STAGED_BYTES, Box, Plane, column_offsets, measure_box, plane_of, plane_values, refusal
 
 LAYOUT = Layout((*PLANE_ARGS, *ARGS))
@@ -185,8 +185,7 @@ class Depthwise(Plain):
         values = plane_values(p, roles, plane, cut.box)
         pixel_blocks = values["row_blocks"] * values["column_blocks"]
         others = p.batch * values["positions"] * pixel_blocks
-        group_block = max(1, min(p.groups, p.groups * others // (TASKS * threads if threads > 1 else 1)))
-        group_blocks = -(-p.groups // group_block)
+        group_block, group_blocks = share_groups(p, others, TASKS * threads if threads > 1 else 1)
         run_tasks = others * group_blocks
         threads = max(1, min(threads, run_tasks))
         chunks, rest = divmod(by_row.taps, shape.taps)
@@ -233,11 +232,7 @@ class Depthwise(Plain):
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={
-                "src": roles.src,
-                "dst": roles.dst,
-                **{slot: name for slot, name in SLOTS.items() if slot in LAYOUT.index},
-            },
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             keep=(tables, columns, module),
         )

@@ -27,7 +27,7 @@ from ..problem import ConvProblem, Ints, contiguous_strides
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
-from .correlation import SLOTS, Roles, compiled_words, make_tables, roles_of, with_row_axis
+from .correlation import Roles, addresses_of, compiled_words, make_tables, roles_of, with_row_axis
 from .planes import Box, plane_of, plane_values, refusal
 
 LAYOUT = Layout((*PLANE_ARGS, *ARGS))
@@ -292,7 +292,7 @@ class DepthwiseLanes(Plain):
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=layout,
             arguments=layout.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, layout),
             ledger=ledger,
             packing=Packing(packing, ledger.entries[PANELS][1], repr(key)),
             keep=(tables, tap_weights, module),

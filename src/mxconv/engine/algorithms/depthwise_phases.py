@@ -23,7 +23,16 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Plain, Verdict, kernels
-from .correlation import SLOTS, Roles, common_values, compiled_words, roles_of, with_row_axis
+from .correlation import (
+    Roles,
+    addresses_of,
+    common_values,
+    compiled_words,
+    offsets_of,
+    roles_of,
+    share_groups,
+    with_row_axis,
+)
 from .costs import FROM_MEMORY
 from .planes import MOST_ROWS
 
@@ -62,16 +71,11 @@ class Cut:
     """Elements of the staged copy, whole tiles included."""
 
 
-def reaches(roles: Roles, axis: int) -> tuple[int, int]:
-    """The least and the greatest offset of an axis's taps; 0, 0 without taps."""
-    ends = [tap.offset for phase in roles.axes[axis].phases for tap in (*phase.taps[:1], *phase.taps[-1:])]
-    return min(ends, default=0), max(ends, default=0)
-
-
 def choose_cut(roles: Roles, target: Target, size: int, thrift: int) -> Cut:
     """Tiles that compute the fewest rows in vain, and boxes whose staged copy stays in cache."""
     lanes = target.lanes(size)
-    (first_row, last_row), (first_column, last_column) = reaches(roles, -2), reaches(roles, -1)
+    ends = [offsets_of(axis, axis.phases[0], True) for axis in roles.axes[-2:]]
+    (first_row, last_row), (first_column, last_column) = ends
     rows, columns = roles.grid[-2:]
     most = max(1, (SUMS if target.registers >= 32 else FEW_SUMS) // len(roles.axes[-1].phases))
     sizes = sorted({most, max(1, most - 1), max(1, most // 2), max(1, most // 4)}, reverse=True)
@@ -124,7 +128,7 @@ def phase_tables(roles: Roles, cut: Cut) -> tuple[npt.NDArray[np.int64], npt.NDA
 
 def tap_step(axis: geometry.AxisPlan) -> int:
     """From one tap of a phase to the next one, which is the same in all phases."""
-    return next((phase.taps[1].tap - phase.taps[0].tap for phase in axis.phases if len(phase.taps) > 1), 0)
+    return next((phase.taps.indices.step for phase in axis.phases if len(phase.taps) > 1), 0)
 
 
 class DepthwisePhases(Plain):
@@ -194,8 +198,7 @@ class DepthwisePhases(Plain):
         by_row, by_lane = roles.axes
         row_blocks, column_blocks = -(-rows // cut.rows), -(-columns // cut.columns)
         others = p.batch * row_blocks * column_blocks
-        group_block = max(1, min(p.groups, p.groups * others // (TASKS * threads if threads > 1 else 1)))
-        group_blocks = -(-p.groups // group_block)
+        group_block, group_blocks = share_groups(p, others, TASKS * threads if threads > 1 else 1)
         run_tasks = others * group_blocks
         threads = max(1, min(threads, run_tasks))
         scratch, ledger = Ledger(), Ledger()
@@ -245,11 +248,7 @@ class DepthwisePhases(Plain):
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={
-                "src": roles.src,
-                "dst": roles.dst,
-                **{slot: name for slot, name in SLOTS.items() if slot in LAYOUT.index},
-            },
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             keep=(row_table, lane_table, module),
         )

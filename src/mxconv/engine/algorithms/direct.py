@@ -26,9 +26,9 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import (
-    SLOTS,
     Box,
     Roles,
+    addresses_of,
     book_packing,
     common_values,
     compiled_words,
@@ -37,6 +37,7 @@ from .correlation import (
     make_tables,
     measure_box,
     roles_of,
+    share_groups,
     staged_state,
     with_row_axis,
 )
@@ -299,8 +300,7 @@ class Direct(Plain):
         cut = choose_cut(roles, numbers, lanes, tile, threads, p.batch * p.groups, thrift, by_row)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         others = p.batch * (roles.phases // step) * blocks
-        group_block = max(1, min(64, p.groups, p.groups * others // (6 * threads)))
-        group_blocks = -(-p.groups // group_block)
+        group_block, group_blocks = share_groups(p, others, 6 * threads, 64)
         row_groups = -(-roles.rows // tile.mr)
         block_row_groups = max(1, -(-row_groups // cut.row_blocks))
         row_blocks = max(1, -(-row_groups // block_row_groups))
@@ -349,7 +349,7 @@ class Direct(Plain):
             "offsets_row": products,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
-            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+            **scratch.places(LAYOUT.names),
         }
         spec = Spec(p.dtype, tile, row_tile and row_tile[1], step, compiled_words(p), by_row)
         module = kernels(emit_direct, spec, target)
@@ -361,7 +361,7 @@ class Direct(Plain):
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             packing=book_packing(ledger, p, roles, self.name, tile.mr, ONE_CHUNK, module),
             keep=(tables, module),

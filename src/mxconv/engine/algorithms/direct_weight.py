@@ -262,7 +262,7 @@ class DirectWeight(Plain):
             "dst_lane": roles.dst_strides[-1],
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
-            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+            **scratch.places(LAYOUT.names),
         }
         module = kernels(emit_direct_weight, Spec(p.dtype, tile), target)
         steps = [Step("run", job_at(module.address("run")), run_tasks)]

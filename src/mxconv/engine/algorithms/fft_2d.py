@@ -39,7 +39,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Verdict, kernels
-from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of
+from .correlation import Roles, addresses_of, common_values, compiled_words, make_tables, roles_of
 from .costs import traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
@@ -335,7 +335,7 @@ class Fft2d:
             "dst_beside": int(not by_tile and dst[1] == 1),
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
-            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+            **scratch.places(LAYOUT.names),
         }
         taps = [[(phase.taps[0].offset, phase.taps.indices) for phase in axis.phases] for axis in roles.axes]
         key = (self.name, target.name, p.direction, p.dtype, p.groups, p.w_shape, p.w_strides, tiles, by_tile, taps)
@@ -348,7 +348,7 @@ class Fft2d:
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             packing=Packing(pack, panels, repr(key)),
             keep=(tables, row_table, column_table, module, rows, columns),

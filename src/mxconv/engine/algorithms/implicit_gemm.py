@@ -19,7 +19,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
-from .correlation import SLOTS, Roles, book_packing, common_values, compiled_words, make_tables, merged, roles_of
+from .correlation import Roles, addresses_of, book_packing, common_values, compiled_words, make_tables, merged, roles_of
 from .costs import ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
@@ -202,7 +202,7 @@ class ImplicitGemm(Plain):
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             packing=book_packing(ledger, p, roles, self.name, tile.mr, chain, module),
             keep=(tables, module),

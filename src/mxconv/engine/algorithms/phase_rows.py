@@ -28,9 +28,9 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import (
-    SLOTS,
     Box,
     Roles,
+    addresses_of,
     book_packing,
     common_values,
     compiled_words,
@@ -38,6 +38,7 @@ from .correlation import (
     make_tables,
     measure_box,
     roles_of,
+    share_groups,
     staged_state,
     with_row_axis,
 )
@@ -155,6 +156,8 @@ def choose_tile(rows: Rows, target: Target, most: int | None = None) -> Tile:
 class Cut:
     """How the grid is cut into boxes, what the largest needs, and the cycles that all of them take one thread."""
 
+    tile: Tile
+    chain: int
     block: Ints
     box: Box
     runs: int
@@ -169,11 +172,32 @@ def channel_block(rows: Rows) -> int:
     return -(-channels // -(-channels // most)) if channels else 1
 
 
-def choose_cut(p: ConvProblem, rows: Rows, lanes: int, tile: Tile, chain: int, threads: int, thrift: int) -> Cut:
+def least_staged(p: ConvProblem, target: Target) -> int:
+    """Bytes that the smallest box stages: a tile wide."""
+    rows, size = rows_of(p), Numbers.of(p.dtype).computed.itemsize
+    roles, lanes = rows.roles, target.lanes(size)
+    width = min(roles.grid[-1], choose_tile(rows, target).nv * lanes)
+    block = (*(1,) * (len(roles.grid) - 1), width)
+    box = measure_box(roles, block, [axis.src_step for axis in roles.axes], lanes, rows.joined)
+    return box.staged * channel_block(rows) * size
+
+
+def choose_cut(p: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Cut:
     """The cut with the least estimated work, halo columns and idle threads included."""
-    roles, limit = rows.roles, config.get("block_pixels")
+    limits = (config.get("block_pixels"), config.get("block_channels"), config.get("block_reduction"))
+    return _choose_cut(p, target, threads, thrift, *limits)
+
+
+@functools.lru_cache(maxsize=64)
+def _choose_cut(
+    p: ConvProblem, target: Target, threads: int, thrift: int, limit: int | None, most: int | None, terms: int | None
+) -> Cut:
+    """The same within so many pixels, channels and terms: an estimate is asked, and then the plan."""
+    rows = rows_of(p)
+    roles = rows.roles
     *_, most_rows, most_lanes = grid = roles.grid
     size = Numbers.of(p.dtype).computed.itemsize
+    lanes, tile, chain = target.lanes(size), choose_tile(rows, target, most), min(CHAIN, terms or CHAIN)
     together = channel_block(rows)
     counts = [(-(-rows.rows_of(n) // tile.mr), rows.taps_of(n)) for n in range(len(rows.pieces))]
     products = sum(groups * taps for groups, taps in counts) * roles.channels
@@ -197,7 +221,7 @@ def choose_cut(p: ConvProblem, rows: Rows, lanes: int, tile: Tile, chain: int, t
         # Too large a box is taken only where even the smallest is, or what is as large.
         key = is_large, (staged + sums if is_large else work * -(-boxes // threads))
         if best is None or key < best[:2]:
-            best = *key, Cut(block, box, runs, vectors, work * boxes)
+            best = *key, Cut(tile, chain, block, box, runs, vectors, work * boxes)
     assert best is not None
     return best[2]
 
@@ -239,9 +263,7 @@ class PhaseRows(Plain):
             return Verdict(False, f"stride {p.stride[-1]} on the last axis, interleaves up to {MOST_STRIDE}")
         if rows_of(p).roles.rows > MOST_ROWS:
             return Verdict(False, f"{rows_of(p).roles.rows} channels times phases, pays up to {MOST_ROWS}")
-        size, rows = Numbers.of(p.dtype).computed.itemsize, rows_of(p)
-        cut = choose_cut(p, rows, target.lanes(size), choose_tile(rows, target), CHAIN, 1, 99)
-        staged = cut.box.staged * channel_block(rows) * size
+        staged = least_staged(p, target)
         if staged > MOST_STAGED_BYTES:
             return Verdict(False, f"the smallest box stages {staged} bytes, pays up to {MOST_STAGED_BYTES}")
         return ACCEPTED
@@ -249,8 +271,8 @@ class PhaseRows(Plain):
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        rows, lanes = rows_of(problem), target.lanes(Numbers.of(problem.dtype).computed.itemsize)
-        cut = choose_cut(problem, rows, lanes, choose_tile(rows, target), CHAIN, threads, 0)
+        lanes = target.lanes(Numbers.of(problem.dtype).computed.itemsize)
+        cut = choose_cut(problem, target, threads)
         seconds = vector_seconds(2 * cut.cycles, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
         if packs_weight:
             seconds += packing_seconds(problem, machine, threads, ALONG_ROWS)
@@ -261,13 +283,11 @@ class PhaseRows(Plain):
         roles, numbers = rows.roles, Numbers.of(p.dtype)
         size = numbers.computed.itemsize
         lanes = target.lanes(size)
-        tile = choose_tile(rows, target, config.get("block_channels"))
-        chain = min(CHAIN, config.get("block_reduction") or CHAIN)
-        cut = choose_cut(p, rows, lanes, tile, chain, threads, thrift)
+        cut = choose_cut(p, target, threads, thrift)
+        tile, chain = cut.tile, cut.chain
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         others = p.batch * rows.outer_phases * blocks
-        group_block = max(1, min(64, p.groups, p.groups * others // (6 * threads)))
-        group_blocks = -(-p.groups // group_block)
+        group_block, group_blocks = share_groups(p, others, 6 * threads, 64)
         run_tasks = others * group_blocks
         threads = max(1, min(threads, run_tasks))
         row_groups = -(-roles.rows // tile.mr)
@@ -315,7 +335,7 @@ class PhaseRows(Plain):
             "dst_columns": rows.extents[1],
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
-            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+            **scratch.places(LAYOUT.names),
         }
         module = kernels(emit_phase_rows, Spec(p.dtype, tile, rows.phases[1], compiled_words(p)), target)
         return Plan(
@@ -326,7 +346,7 @@ class PhaseRows(Plain):
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             packing=book_packing(ledger, p, roles, f"{self.name} {rows.phases}", tile.mr, ONE_CHUNK, module),
             keep=(tables, table, module),

@@ -24,7 +24,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
-from .correlation import SLOTS, Roles, common_values, compiled_words, make_tables, roles_of, with_row_axis
+from .correlation import Roles, addresses_of, common_values, compiled_words, make_tables, roles_of, with_row_axis
 
 LAYOUT = Layout((*COMMON_ARGS, *kernel.ARGS))
 WEIGHT_LAYOUT = Layout((*COMMON_ARGS, *weight_kernel.ARGS))
@@ -242,7 +242,7 @@ class ScratchFree(Plain):
             steps=(Step("run", job_at(module.address("run")), values["run_tasks"]),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, LAYOUT),
             ledger=Ledger(),
             keep=(tables, module),
         )

@@ -30,7 +30,7 @@ from ..problem import ConvProblem
 from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict, kernels
-from .correlation import SLOTS, common_values, compiled_words, make_tables, roles_of
+from .correlation import addresses_of, common_values, compiled_words, make_tables, roles_of
 from .winograd_form import MOST_BYTES, PRODUCT_BYTES, choose_cut, form_of
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
@@ -244,7 +244,7 @@ class Winograd:
             "run_tasks": cut.tasks,
             "tables": address_of(tables),
             "scratch_bytes": scratch.total,
-            **{name: scratch.entries[name][0] for name in LAYOUT.names if name in scratch.entries},
+            **scratch.places(LAYOUT.names),
         }
         module = kernels(
             emit_winograd, Spec(p.dtype, form.row_size, form.lane_size, tile, form.strided, compiled_words(p)), target
@@ -271,7 +271,7 @@ class Winograd:
             steps=(Step("run", job_at(module.address("run")), cut.tasks),),
             layout=LAYOUT,
             arguments=LAYOUT.fill(values),
-            addresses={"src": roles.src, "dst": roles.dst, **SLOTS},
+            addresses=addresses_of(roles, LAYOUT),
             ledger=ledger,
             packing=packing,
             keep=(tables, module),
