@@ -29,7 +29,7 @@ from .correlation import Roles, addresses_of, common_values, compiled_words, mak
 LAYOUT = Layout((*COMMON_ARGS, *kernel.ARGS))
 WEIGHT_LAYOUT = Layout((*COMMON_ARGS, *weight_kernel.ARGS))
 
-CHAIN = 256
+CHAIN = 128
 """Products in one chain of additions."""
 UNIT_BYTES = 256 << 10
 """Weights that a task goes through for each of its tiles: they stay in a common L2 cache."""
