@@ -225,7 +225,7 @@ def main(words: Sequence[str] | None = None) -> int:
         rows += found
         for row in found:
             cells = [f"{_digits(e):>8}" for e in row.errors]
-            print(f"{row.problem:<18}{row.algorithm.name:<18}{_digits(row.promised):>8} {''.join(cells)}", flush=True)
+            print(f"{row.problem:<20}{row.algorithm.name:<24}{_digits(row.promised):>8} {''.join(cells)}", flush=True)
     if arguments.write:
         arguments.write.write_text(to_markdown(rows, problems), encoding="utf-8")
     faults = [row.fault for row in rows if row.fault]
