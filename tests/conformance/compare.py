@@ -61,6 +61,15 @@ def compute(algorithm: str, p: ConvProblem, arrays: dict[str, np.ndarray], **set
     return out
 
 
+def compute_by_threads(algorithms: str, p: ConvProblem, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """The answers of some algorithms with one, two and five threads, however small the problem."""
+    answers = []
+    for threads in (1, 2, 5):
+        with config.override(algorithms=algorithms, num_threads=threads, parallel_threshold=0):
+            answers.append(trial.compute(p, arrays, trial.make_result(p)))
+    return answers
+
+
 def finish(p: ConvProblem, sums: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """What the epilogue makes of the oracle's sums; integers wrap as the result's type does. An operand that is not
     among the arrays is left out."""

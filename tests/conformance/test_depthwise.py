@@ -1,4 +1,4 @@
-"""The depthwise algorithms on random problems that they accept, on every target; what they refuse, and why."""
+"""The depthwise algorithms on random problems that they accept, on every target; threads; values not finite."""
 
 from __future__ import annotations
 
@@ -8,27 +8,19 @@ import pytest
 from mxconv import config
 from mxconv.engine import planner, trial
 from mxconv.engine.algorithms.depthwise import Depthwise
-from mxconv.engine.algorithms.depthwise_lanes import DepthwiseLanes
-from mxconv.engine.algorithms.depthwise_lanes_weight import DepthwiseLanesWeight
-from mxconv.engine.algorithms.depthwise_phases import DepthwisePhases
-from mxconv.engine.algorithms.depthwise_weight import DepthwiseWeight
 from mxconv.engine.problem import DIRECTIONS, ConvProblem
-from mxconv.jit import target
 
-from .compare import compare, expect
+from .compare import compare, compute_by_threads, expect
 from .depthwise_problems import REAL
-from .parent import Outcome, numbered, run_on_target
+from .faults import DEPTHWISE
+from .parent import numbered, run_on_target
 
-NAMES = "depthwise,depthwise_lanes,depthwise_phases,depthwise_lanes_weight,depthwise_weight"
-
-
-def _run(name: str, first: int, count: int, environment: dict[str, str]) -> Outcome:
-    return run_on_target(name, numbered("depthwise_problems", first, count), environment, count, algorithms=NAMES)
+NAMES, PROBLEMS = DEPTHWISE
 
 
 @pytest.mark.parametrize("name", ["native", "avx2", "x86-64"])
 def test_random_problems(name: str, environment: dict[str, str]) -> None:
-    outcome = _run(name, 0, 204, environment)
+    outcome = run_on_target(name, numbered(PROBLEMS, 0, 204), environment, 204, algorithms=NAMES)
     counts = outcome.count()
     wanted = [("direction", direction) for direction in DIRECTIONS]
     wanted += [("dtype", dtype) for dtype in REAL]
@@ -40,12 +32,6 @@ def test_random_problems(name: str, environment: dict[str, str]) -> None:
         wanted.append(("kernel", word))
     few = {key: counts[key] for key in wanted if counts[key] < 4}
     assert not few, f"fewer than 4 problems each: {few} of {dict(counts)}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "count"), [("native", 3000), ("avx2", 1000), ("x86-64", 1000)])
-def test_more_random_problems(name: str, count: int, environment: dict[str, str]) -> None:
-    _run(name, 10**6, count, environment)
 
 
 PLAIN = [
@@ -71,10 +57,7 @@ PLAIN = [
 def test_bits_do_not_depend_on_threads_and_errors_are_small(line: str) -> None:
     p = ConvProblem.parse(line)
     arrays = trial.make_arrays(p)
-    results = []
-    for threads in (1, 2, 5):
-        with config.override(algorithms=NAMES, num_threads=threads, parallel_threshold=0):
-            results.append(trial.compute(p, arrays, trial.make_result(p)))
+    results = compute_by_threads(NAMES, p, arrays)
     assert len({result.tobytes() for result in results}) == 1
     exact = expect(p, arrays)
     unit = 1.0 if p.dtype == "float32" else 2**-29
@@ -104,88 +87,3 @@ def test_image_sizes_compile_few_kernels() -> None:
                 trial.compute(p, trial.make_arrays(p), trial.make_result(p))
                 kernels.add(plans[-1].keep[-1])
     assert len(kernels) <= 12
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("forward float32 n1 g2 c2->2 i90 k9", "a single grid row"),
-        ("forward complex64 n1 g2 c2->2 i9x9 k3x3", "dtype complex64"),
-        ("forward float32 n1 g2 c2->2 i2x9 k3x3", "no pixels"),
-        ("forward float32 n1 g2 c4->4 i9x9 k3x3", "2 source channels a group"),
-        ("forward float32 n1 g2 c2->32 i9x9 k3x3", "16 result channels a group"),
-        ("backward_data float32 n1 g2 c2->2 i9x9 k3x3 s2x2", "several phases"),
-        ("forward float32 n1 g2 c2->2 i90x9 k3x3 s5x1", "rows 5 dilations apart"),
-        ("forward float32 n1 g2 c2->2 i9x9 k3x3 y_strides(98,1,14,2)", "results of a row"),
-        ("forward float32 n1 g2 c2->2 i90000x2000 k3x900 d9000x1", "the smallest box stages"),
-    ],
-)
-def test_refusals_say_why(line: str, reason: str) -> None:
-    verdict = Depthwise().applicable(ConvProblem.parse(line), target.current())
-    assert not verdict.accepted
-    assert reason in verdict.reason
-
-
-LAST = "x_strides(972,1,108,12) y_strides(588,1,84,12)"
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3", "direction backward_weight"),
-        ("forward float32 n1 g12 c12->12 i9x9 k3x3 y_strides(588,49,7,2)", "neither channels nor pixels"),
-        ("forward float32 n1 g12 c12->12 i9x16 k3x1 p1x0", "rows of 16 pixels"),
-        ("forward float32 n1 g12 c12->12 i5000x7 k3x3 p1x1", "a transposed image"),
-        ("forward float32 n1 g12 c12->24 i9x9 k3x3", "2 result channels a group"),
-        (f"forward float32 n1 g12 c12->12 i9x9 k17x17 p7x7 {LAST}", "289 taps"),
-        ("forward float32 n1 g2 c2->2 i9x9 k3x3 x_strides(162,1,18,2) y_strides(98,1,14,2)", "2 channels fill less"),
-    ],
-)
-def test_refusals_of_channels_in_lanes_say_why(line: str, reason: str) -> None:
-    verdict = DepthwiseLanes().applicable(ConvProblem.parse(line), target.current())
-    assert not verdict.accepted
-    assert reason in verdict.reason
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("forward float32 n1 g2 c2->2 i9x9 k3x3 s2x2", "direction forward"),
-        ("backward_data complex64 n1 g2 c2->2 i9x9 k3x3 s2x2", "dtype complex64"),
-        ("backward_data float32 n1 g2 c2->2 i9x9 k3x3", "a single phase"),
-        ("backward_data float32 n1 g2 c2->4 i9x9 k3x3 s2x2", "2 source channels a group"),
-        ("backward_data float32 n1 g2 c2->2 i9x9 k3x3 s2x3", "3 phases of the last axis"),
-        ("backward_data float32 n1 g2 c2->2 i5x9x9 k1x3x3 s1x2x2", "3 axes"),
-        ("backward_data float32 n1 g2 c2->2 i19x9 k5x3 s2x2 d3x1", "rows that taps leave out"),
-        ("backward_data float32 n1 g2 c2->2 i90x9 k40x3 s2x2", "20 row taps"),
-        ("backward_data float32 n1 g2 c2->2 i9x9 k3x3 s2x2 x_strides(324,162,18,2)", "results of a row"),
-    ],
-)
-def test_refusals_of_phases_say_why(line: str, reason: str) -> None:
-    verdict = DepthwisePhases().applicable(ConvProblem.parse(line), target.current())
-    assert not verdict.accepted
-    assert reason in verdict.reason
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("forward float32 n1 g12 c12->12 i9x9 k3x3", "direction forward"),
-        ("backward_weight float32 n1 g12 c12->24 i9x9 k3x3", "2 result channels a group"),
-        ("backward_weight float32 n1 g12 c12->12 i3x9x9 k3x3x3 p1x1x1", "3 axes"),
-        ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3 d1x2", "column taps"),
-        ("backward_weight float32 n1 g2 c2->2 i9x9 k3x3", "2 channels fill less"),
-        ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3 y_strides(588,49,7,2)", "neither channels nor pixels"),
-        ("backward_weight float32 n1 g12 c12->12 i9x16 k3x1 p1x0", "rows of 16 pixels"),
-        ("backward_weight float32 n1 g12 c12->12 i5000x7 k3x3 p1x1", "a transposed image"),
-    ],
-)
-def test_refusals_of_weight_gradients_in_lanes_say_why(line: str, reason: str) -> None:
-    verdict = DepthwiseLanesWeight().applicable(ConvProblem.parse(line), target.current())
-    assert not verdict.accepted
-    assert reason in verdict.reason
-
-
-def test_the_weight_gradient_refuses_channels_last() -> None:
-    p = ConvProblem.parse("backward_weight float32 n1 g2 c2->2 i9x9 k3x3 y_strides(98,1,14,2)")
-    assert "gradients of a row" in DepthwiseWeight().applicable(p, target.current()).reason
