@@ -1,4 +1,4 @@
-"""A problem's arrays, its answer by the oracle, and a cache of kernels for this run."""
+"""A problem's arrays, its answer by the oracle, a cache of kernels for this run, and a planner without a memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mxconv.engine import planner
 from mxconv.engine.problem import ConvProblem
 from mxconv.testing import reference
 
@@ -14,6 +15,14 @@ from mxconv.testing import reference
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MXCONV_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "kernels"))
+
+
+@pytest.fixture
+def plans(monkeypatch):
+    """The planner's memory, empty."""
+    fresh = planner.PlanCache()
+    monkeypatch.setattr(planner, "_plans", fresh)
+    return fresh
 
 
 def how(p: ConvProblem) -> dict[str, Any]:

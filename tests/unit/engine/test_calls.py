@@ -15,15 +15,9 @@ from mxconv.engine.problem import ConvProblem
 
 from .conftest import expected, how, small_integers
 
+pytestmark = pytest.mark.usefixtures("plans")
+
 P = ConvProblem.parse("forward float32 n2 g1 c8->16 i9x9 k3x3 p1x1")
-
-
-@pytest.fixture(autouse=True)
-def plans(monkeypatch):
-    """The planner's memory, empty."""
-    fresh = type(planner._plans)()
-    monkeypatch.setattr(planner, "_plans", fresh)
-    return fresh
 
 
 def call(out: np.ndarray | None = None, **options) -> tuple[np.ndarray, Plan]:

@@ -50,12 +50,11 @@ class Fake:
 
 
 @pytest.fixture
-def table(monkeypatch):
-    """table(*algorithms): these are all there are; returns which one is chosen."""
-    monkeypatch.setattr(planner, "_plans", type(planner._plans)())
+def table(monkeypatch, plans):
+    """table(*algorithms): these are all there are."""
 
     def use(*algorithms: Fake) -> None:
-        planner._plans.clear()
+        plans.clear()
         monkeypatch.setattr(choice, "ALGORITHMS", algorithms)
 
     return use

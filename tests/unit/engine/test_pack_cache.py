@@ -233,6 +233,7 @@ def test_a_constant_weight_of_a_trial_goes_with_its_last_reference():
     assert compute(problem, arrays, make_result(problem), constant)[0, 0, 0] == 2 * 96
 
 
+@pytest.mark.usefixtures("plans")
 def test_a_weight_that_changes_time_and_again_counts_as_new_until_it_rests(monkeypatch):
     asked = []
     search = planner.Search
@@ -242,7 +243,6 @@ def test_a_weight_that_changes_time_and_again_counts_as_new_until_it_rests(monke
         return search(*arguments)
 
     monkeypatch.setattr(planner, "Search", noting)
-    monkeypatch.setattr(planner, "_plans", type(planner._plans)())
     w, other = weight(), weight()
     for step in range(5):  # a training step: the layer is computed, its weight is changed
         w[0, 0, 0] = step

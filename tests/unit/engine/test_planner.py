@@ -18,15 +18,9 @@ from mxconv.jit.target import Target, current
 
 from .conftest import how, small_integers
 
+pytestmark = pytest.mark.usefixtures("plans")
+
 P = ConvProblem.parse("forward float32 n1 g1 c3->4 i20 k3")
-
-
-@pytest.fixture(autouse=True)
-def plans(monkeypatch):
-    """The planner's memory, empty."""
-    fresh = type(planner._plans)()
-    monkeypatch.setattr(planner, "_plans", fresh)
-    return fresh
 
 
 def test_a_plan_is_made_once(plans):

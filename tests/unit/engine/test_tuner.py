@@ -24,8 +24,7 @@ P = ConvProblem.parse("forward float32 n2 g1 c16->64 i40x40 k3x3 p1x1")
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch, tmp_path):
-    monkeypatch.setattr(planner, "_plans", type(planner._plans)())
+def _fresh(monkeypatch, tmp_path, plans):
     monkeypatch.setattr(tuner, "_races", type(tuner._races)())
     monkeypatch.setattr(plan_store, "_read", None)
     monkeypatch.setattr(plan_store._file, "name", f"{tmp_path.name}.json")  # the kernels' folder is shared

@@ -15,15 +15,9 @@ from mxconv.errors import WorkspaceError
 
 from .conftest import how, small_integers
 
+pytestmark = pytest.mark.usefixtures("plans")
+
 P = ConvProblem.parse("forward float32 n1 g1 c64->256 i30x30 k3x3")
-
-
-@pytest.fixture(autouse=True)
-def plans(monkeypatch):
-    """The planner's memory, empty."""
-    fresh = type(planner._plans)()
-    monkeypatch.setattr(planner, "_plans", fresh)
-    return fresh
 
 
 @pytest.mark.parametrize("limit", [None, 10**9, 300_000, 0])
