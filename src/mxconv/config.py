@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from typing import Any, NamedTuple
 
 from .errors import ParamError
@@ -103,7 +102,9 @@ KNOBS: dict[str, Knob] = {
 # A call asks for several knobs, of which the environment has none as a rule; os.environ takes a microsecond to say so,
 # the dictionary that it stands upon a twentieth of that.
 _environment: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
-_environment_key = cache(getattr(os.environ, "encodekey", str))
+_environment_key = getattr(os.environ, "encodekey", str)
+_SOURCES = {k.name: (_environment_key(k.environment), k.default) for k in KNOBS.values()}
+"""Of each knob the environment's key for it, and its default."""
 
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("mxconv_overrides", default=None)
 _NONE: dict[str, Any] = {}
@@ -117,9 +118,10 @@ def get(name: str) -> Any:
     overrides = _overrides.get()
     if overrides is not None and name in overrides:
         return overrides[name]
+    key, default = _SOURCES[name]
+    if key not in _environment:
+        return default
     knob = KNOBS[name]
-    if _environment_key(knob.environment) not in _environment:
-        return knob.default
     text = os.environ.get(knob.environment)
     if not text:
         return knob.default
@@ -143,14 +145,15 @@ def get_all(names: tuple[str, ...]) -> list[Any]:
     overrides = _overrides.get() or _NONE
     return [
         overrides[name] if name in overrides else get(name) if key in _environment else default
-        for name, key, default in _sources(names)
+        for name in names
+        for key, default in (_SOURCES[name],)
     ]
 
 
 def watch(names: tuple[str, ...]) -> Callable[[], tuple[Any, ...]]:
     """A function that returns what the values of some knobs follow from now, which takes less than reading them: as
     long as it is the same, so are they."""
-    keys = tuple(_environment_key(KNOBS[name].environment) for name in names)
+    keys = tuple(_SOURCES[name][0] for name in names)
     look, has_none = _environment.get, _environment.keys().isdisjoint
 
     def state() -> tuple[Any, ...]:
@@ -159,12 +162,6 @@ def watch(names: tuple[str, ...]) -> Callable[[], tuple[Any, ...]]:
         return texts if overrides is None else (texts, *overrides.items())
 
     return state
-
-
-@cache
-def _sources(names: tuple[str, ...]) -> tuple[tuple[str, Any, Any], ...]:
-    """Of each knob its name, the environment's key for it, and its default."""
-    return tuple((name, _environment_key(KNOBS[name].environment), KNOBS[name].default) for name in names)
 
 
 @contextmanager

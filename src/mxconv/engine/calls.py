@@ -7,6 +7,8 @@ not kept, or not taken: the long way knows what to do.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +34,8 @@ class KnownCall:
     """Bits that are set in no address of an aligned array: of those that are read, and of the result."""
     near: tuple[tuple[int, int], ...]
     """For each array that is read, between which distances from it the result would overlap it."""
+    seen: list[tuple[int, ...]]
+    """The addresses that held to it last, which are often those of the next call."""
 
     @classmethod
     def of(cls, plan: Plan, reads: Sequence[Array], result: Array) -> KnownCall:
@@ -42,24 +46,44 @@ class KnownCall:
             first, last = _extent(array)
             near.append((first - high, last - low))
         odd = reads[0].dtype.alignment - 1, result.dtype.alignment - 1
-        return cls(plan, plan.workspace_bytes, odd, tuple(near))
+        return cls(plan, plan.workspace_bytes, odd, tuple(near), [()])
 
     def run(self, reads: tuple[Array, ...], result: Array, weight: WeightIdentity | None, limit: int | None) -> bool:
         """Compute, unless an address or the limit of scratch stands in the way; returns whether that is done."""
         if limit is not None and self.workspace > limit:
             return False
-        at, bits, found = address_of(result), 0, []
-        for array, (low, high) in zip(reads, self.near):  # noqa: B905  as many, and saying so takes time
-            address = address_of(array)
-            if low < at - address < high:
+        addresses = (*map(address_of, reads), address_of(result))
+        if addresses != self.seen[0]:
+            if not self._holds(addresses):
                 return False
-            bits |= address
-            found.append(address)
+            self.seen[0] = addresses
+        run_at(self.plan, addresses, weight)
+        return True
+
+    def _holds(self, addresses: tuple[int, ...]) -> bool:
+        """Whether arrays at these addresses are aligned and the result, the last one, overlaps no other."""
+        *reads, at = addresses
+        bits = functools.reduce(operator.or_, reads)
         if bits & self.odd_bits[0] or at & self.odd_bits[1]:
             return False
-        found.append(at)
-        run_at(self.plan, found, weight)
-        return True
+        return not any(low < at - address < high for address, (low, high) in zip(reads, self.near, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProduct:
+    """A call that is computed as another one, whose weight is an array of its own: what is known of that."""
+
+    call: KnownCall | KnownProduct
+    is_swapped: bool
+    """Whether that one's first array is this one's second."""
+
+    @property
+    def plan(self) -> Plan:
+        return self.call.plan
+
+    def run(self, reads: tuple[Array, ...], result: Array, weight: WeightIdentity | None, limit: int | None) -> bool:
+        """As a KnownCall's; the weight's panels are not kept."""
+        return self.call.run(reads[::-1] if self.is_swapped else reads, result, None, limit)
 
 
 def run_at(plan: Plan, addresses: Sequence[int], weight: WeightIdentity | None) -> bool:

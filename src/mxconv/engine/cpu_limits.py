@@ -17,9 +17,8 @@ _QUOTA_SECONDS = 10.0
 class _Known(threading.local):
     """What this thread has looked up. Linux gives every thread an affinity of its own."""
 
-    cpus: tuple[int, ...] = ()
-    count = 1
-    until = 0.0
+    looked_up: tuple[float, int, tuple[int, ...]] = 0.0, 1, ()
+    """Until when it holds, how many CPUs can be used, and which the thread may run on."""
 
 
 class _Quota:
@@ -34,27 +33,26 @@ _known = _Known()
 
 def affinity() -> tuple[int, ...]:
     """The CPUs that the calling thread may run on, as it was a moment ago; where there is no such thing, all."""
-    if time.monotonic() >= _known.until:
-        _look()
-    return _known.cpus
+    until, _, cpus = _known.looked_up
+    return cpus if time.monotonic() < until else _look()[2]
 
 
 def usable_cpus() -> int:
     """How many CPUs' worth of time the calling thread and its helpers can have; a broken quota counts as a whole."""
-    if time.monotonic() >= _known.until:
-        _look()
-    return _known.count
+    until, count, _ = _known.looked_up
+    return count if time.monotonic() < until else _look()[1]
 
 
-def _look() -> None:
+def _look() -> tuple[float, int, tuple[int, ...]]:
     now = time.monotonic()
     if now >= _Quota.until:
         _Quota.cpus = cgroup_quota()
         _Quota.until = now + _QUOTA_SECONDS
     has_affinity = hasattr(os, "sched_getaffinity")
-    _known.cpus = tuple(sorted(os.sched_getaffinity(0))) if has_affinity else tuple(range(os.cpu_count() or 1))
-    _known.count = max(1, math.ceil(min(len(_known.cpus), _Quota.cpus)))
-    _known.until = now + _AFFINITY_SECONDS
+    cpus = tuple(sorted(os.sched_getaffinity(0))) if has_affinity else tuple(range(os.cpu_count() or 1))
+    count = max(1, math.ceil(min(len(cpus), _Quota.cpus)))
+    _known.looked_up = now + _AFFINITY_SECONDS, count, cpus
+    return _known.looked_up
 
 
 def cgroup_quota(proc: Path = Path("/proc/self")) -> float:

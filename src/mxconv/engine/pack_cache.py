@@ -107,7 +107,7 @@ class PackCache:
 
     def find(self, identity: WeightIdentity, packing_key: str, size: int) -> Panels | None:
         """The weight's panels: packed ones, or fresh ones to pack and `keep`, or None if nothing may be kept."""
-        limit = _limit()
+        limit = config.get("pack_cache_mb") << 20
         if not limit or size > limit:
             return None
         storage, version, address = identity
@@ -116,7 +116,8 @@ class PackCache:
         if (
             found is not None
             and found[0].ref() is storage
-            and is_unchanged(identity)
+            and storage.version == version
+            and not storage.tainted
             and not self.changes
             and 2 * self._size <= limit  # else one may be dropped soon, the least recently used
         ):
@@ -242,7 +243,7 @@ def keepable(identity: WeightIdentity | None) -> int:
 
 def is_changing(identity: WeightIdentity) -> bool:
     """Whether a weight is packed anew in most calls; see PackCache.is_changing."""
-    return bool(_cache.changes) and _cache.is_changing(identity)
+    return _cache.is_changing(identity) if _cache.changes else False
 
 
 def counts() -> PackCounts:

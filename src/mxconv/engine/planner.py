@@ -49,12 +49,12 @@ hold_across_forks(_lock)
 _recorder: ContextVar[list[Plan] | None] = ContextVar("mxconv_recorder", default=None)
 
 
-_settings = config.watch((*_KNOBS, "target"))
+_settings = config.watch((*_KNOBS, "target", "num_threads"))
 
 
 def circumstances(weight: WeightIdentity | None) -> tuple[Any, ...]:
     """What the plan of a problem depends on besides the problem, the limit and the policy, as cheap as can be."""
-    return weight is None or pack_cache.is_changing(weight), threads.available(), _settings()
+    return weight is None or pack_cache.is_changing(weight), threads.bounds(), _settings()
 
 
 def recall_call(key: tuple[Any, ...]) -> Any:

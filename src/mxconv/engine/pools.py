@@ -17,8 +17,9 @@ from ..jit.kernels.pool import MASK_WORDS, POOL, PULLABLE, RECORD, emit_pool
 from ..jit.kernels.portable_pool import emit_portable_pool
 from . import os_threads
 
-_JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-_DISPATCH = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+# Numbers go as pointers here, which ctypes converts in half the time; in registers they are the same.
+_JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_DISPATCH = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _HALT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _CONTROL = ctypes.CFUNCTYPE(ctypes.c_int64)
 _STATE = ctypes.POINTER(ctypes.c_int32)

@@ -47,6 +47,11 @@ def available() -> int:
     return _wanted() if _State.limit is None else min(_wanted(), _State.limit)
 
 
+def bounds() -> tuple[int, int | None]:
+    """What that follows from besides the setting, as cheap as can be."""
+    return cpu_limits.usable_cpus(), _State.limit
+
+
 def _wanted() -> int:
     chosen = config.get("num_threads")
     return cpu_limits.usable_cpus() if chosen is None else int(chosen)
