@@ -15,7 +15,7 @@ from .. import config
 from ..dtypes import DTYPES, lookup
 from ..errors import DTypeError, ShapeError
 from . import planner
-from .calls import KnownCall, run_at
+from .calls import KnownCall, KnownProduct, run_at
 from .pack_cache import WeightIdentity
 from .policy import USUAL, Policy
 from .problem import EPILOGUES, ROLES, ConvProblem, Direction, Ints
@@ -86,37 +86,49 @@ def convolve(
         if known is not None and known.run(reads, out, weight, workspace):
             planner.record(known.plan)
             return
+    known = _compute(direction, first, second, out, bias, epilogue, axes, groups, weight, workspace, policy)
+    if key is not None and known is not None:
+        planner.remember_call(key, known)
+
+
+def _compute(
+    direction: Direction,
+    first: Array,
+    second: Array,
+    out: Array,
+    bias: Array | None,
+    epilogue: Sequence[tuple[str, Array | float | None]],
+    axes: tuple[Ints, Ints, Ints, Ints],
+    groups: int,
+    weight: WeightIdentity | None,
+    workspace: int | None,
+    policy: Policy,
+) -> KnownCall | KnownProduct | None:
+    """Compute what `convolve` says, through a problem; returns what calls like this one may take, if they may."""
+    reads = (first, second) if bias is None else (first, second, bias)
     first, second = _readable(first), _readable(second)
     if groups == 1 and not epilogue:
         x, w, y = _PICK[direction]((first, second, out))
         if (
             x.shape[2:] == w.shape[2:]
-            and not any((*pad_lo, *pad_hi))
+            and not any((*axes[2], *axes[3]))
             and _is_one_window(x, w, y)
             and not config.get("reproducible")
         ):
-            if bias is not None and direction == "backward_data":
+            repeats = bias is not None and direction == "backward_data"
+            if bias is not None and repeats:
                 bias = np.repeat(bias, math.prod(x.shape[2:]))
             posed, views, is_kept = _as_product(direction, x, w, y, bias is not None)
-            convolve(
-                posed,
-                *views,
-                bias,
-                stride=(1,),
-                dilation=(1,),
-                pad_lo=(0,),
-                pad_hi=(0,),
-                groups=1,
-                weight=weight if is_kept else None,
-                workspace=workspace,
-                policy=policy,
-            )
-            return
+            kept, flat = weight if is_kept else None, ((1,), (1,), (0,), (0,))
+            known = _compute(posed, *views, bias, (), flat, 1, kept, workspace, policy)
+            if known is None or repeats or any(a is not b for a, b in zip(reads, (first, second), strict=False)):
+                return None
+            return known if is_kept else KnownProduct(known, is_swapped=direction != "backward_weight")
     operands = _operands(bias, epilogue, out, first.dtype) if bias is not None or epilogue else {}
     result = out
     if (
         not _is_plain(out)
-        or 0 in out.strides
+        or (0 in out.strides and _overlaps_itself(out))
         or np.may_share_memory(out, first)
         or np.may_share_memory(out, second)
         or (operands and any(array is not None and _is_torn(array, out) for array in operands.values()))
@@ -141,24 +153,25 @@ def convolve(
         groups,
         tuple(operands),
     )
-    plan = planner.make_plan(problem, workspace, weight, policy)
+    plan, known = planner.make_plan(problem, workspace, weight, policy), None
     if out.size:
         addresses = [*map(address_of, arrays.values())]
         if plan.contest is None:
             run_at(plan, addresses, weight)
             if (
-                key is not None
+                not epilogue
                 and result is out
                 and all(a is b for a, b in zip(reads, arrays.values(), strict=False))
                 and (workspace is None or planner.make_plan(problem, None, weight, policy) is plan)
             ):
-                planner.remember_call(key, KnownCall.of(plan, reads, out))
+                known = KnownCall.of(plan, reads, out)
         else:
             may_repeat = residual is None or not np.may_share_memory(residual, result)
             plan = plan.contest.run(plan, lambda one: run_at(one, addresses, weight), may_repeat)
         if result is not out:
             np.copyto(out, result)
     planner.record(plan)
+    return known
 
 
 @functools.lru_cache(maxsize=2048)
@@ -245,6 +258,11 @@ def _operand(word: str, array: Array, out: Array, dtype: np.dtype[Any]) -> Array
         got = array.dtype.name
         raise DTypeError(f"epilogue: {word} is {got}, expected {wanted.name}", argument=word, got=got, expected=wanted)
     return array if word == "add" else np.ascontiguousarray(array)
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Whether several elements are the same memory; an axis of one element may have any stride."""
+    return any(step == 0 and n > 1 for n, step in zip(array.shape, array.strides, strict=True))
 
 
 def _is_torn(array: Array, out: Array) -> bool:

@@ -12,6 +12,7 @@ from mxconv.engine.execute import convolve
 from mxconv.engine.plan import Plan
 from mxconv.engine.policy import Policy
 from mxconv.engine.problem import ConvProblem
+from mxconv.engine.trial import ConstantWeight
 
 from .conftest import expected, how, small_integers
 
@@ -141,3 +142,26 @@ def test_a_call_belongs_to_strides_and_byte_order():
     assert is_right(call(first=x.astype(">f4"))[0])
     assert is_right(call(np.full(P.y_shape[::-1], np.nan, np.float32).T)[0])
     assert is_right(call()[0])
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward_data", "backward_weight"])
+def test_so_does_the_second_product_of_whole_samples(direction, monkeypatch):
+    """Its plan is another problem's, whose weight is not the call's: nothing of it may be kept."""
+    p = ConvProblem.parse(f"{direction} float32 n2 g1 c8->4 i5 k5")
+    given = small_integers(p)
+    first, second = given["first"], given["second"]
+    weight = None if direction == "backward_weight" else ConstantWeight(second).identity
+    with planner.recording() as plans:
+        for asks in (True, False, False):
+            asked = counted(monkeypatch)
+            out = np.full(p.shape_of(p.output), np.nan, np.float32)
+            convolve(direction, first, second, out, **how(p), weight=weight)
+            assert bool(asked) == asks
+            np.testing.assert_array_equal(out, expected(p, first, second))
+            first = -first
+    assert plans[0] is plans[1] is plans[2]
+    shared = np.zeros(out.size + first.size, np.float32)
+    shared[: first.size] = first.ravel()
+    out = shared[: out.size].reshape(out.shape)
+    convolve(direction, shared[: first.size].reshape(first.shape), second, out, **how(p), weight=weight)
+    np.testing.assert_array_equal(out, expected(p, first, second))
