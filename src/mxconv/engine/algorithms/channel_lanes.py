@@ -119,8 +119,24 @@ def choose_shape(
 
     Whether it goes by bands does not depend on the threads: padding that is never read meets no infinite weight.
     """
-    lanes = target.lanes(numbers.computed.itemsize)
-    pixels, padded = roles.pixels, valid(roles) <= MOST_NEEDED
+    lanes, pixels = target.lanes(numbers.computed.itemsize), roles.pixels
+    shapes = _shapes(roles, numbers, target, may_band)
+
+    def cost(shape: Shape, threads: int) -> float:
+        tile = shape.tile
+        panels, tiles = max(1, samples) * -(-rows // (tile.nv * lanes)), -(-pixels // tile.mr)
+        busiest = min(-(-panels // threads) / panels, -(-tiles // threads) / tiles)
+        return panels * shape.share * pixels / tile.mr * tile_cycles(tile) * busiest
+
+    by_bands = min(shapes, key=lambda shape: cost(shape, 1)).banded
+    return min((shape for shape in shapes if shape.banded == by_bands), key=lambda shape: cost(shape, threads))
+
+
+@functools.lru_cache(maxsize=64)
+def _shapes(roles: Roles, numbers: Numbers, target: Target, may_band: bool) -> list[Shape]:
+    """The shapes that are considered: of each tile one without bands and one with, where these may and can be."""
+    lanes, pixels = target.lanes(numbers.computed.itemsize), roles.pixels
+    padded = valid(roles) <= MOST_NEEDED
     may_band = may_band and padded and numbers.stored == numbers.computed
     must_band = may_band and staged_bytes(roles, numbers, lanes) > MOST_STAGED_BYTES
     shapes, bands = [], []
@@ -132,16 +148,7 @@ def choose_shape(
         in_bands = banded(roles, tile.mr, roles.grid) if may_band else None
         if in_bands is not None:
             bands.append(Shape(tile, True, True, in_bands))
-    shapes = bands if must_band and bands else shapes + bands
-
-    def cost(shape: Shape, threads: int) -> float:
-        tile = shape.tile
-        panels, tiles = max(1, samples) * -(-rows // (tile.nv * lanes)), -(-pixels // tile.mr)
-        busiest = min(-(-panels // threads) / panels, -(-tiles // threads) / tiles)
-        return panels * shape.share * pixels / tile.mr * tile_cycles(tile) * busiest
-
-    by_bands = min(shapes, key=lambda shape: cost(shape, 1)).banded
-    return min((shape for shape in shapes if shape.banded == by_bands), key=lambda shape: cost(shape, threads))
+    return bands if must_band and bands else shapes + bands
 
 
 def may_band(problem: ConvProblem) -> bool:
@@ -221,12 +228,12 @@ def choose_cut(
         if (pixels > limit or box.staged * size > STAGED_BYTES >> thrift) and math.prod(sizes) > lane_sizes[-1]:
             continue
         boxes = samples * roles.phases * math.prod(-(-m // b) for m, b in zip(roles.grid, block, strict=True))
+        passes = -(-pixels // (PIXEL_BLOCK * tile.mr))
+        cycles = tile_pixels(roles, shape, block) / tile.mr * tile_cycles(tile) + passes * PASSING * tile.nv
+        staging = (STAGING * box.staged / lanes + STAGING_ROW * box.rows) * roles.channels
         for blocks in (1, 2, 3, 4, panels):
             block_panels = min(-(-panels // blocks), most_panels) if thrift == 0 else 1
             tasks = boxes * -(-panels // block_panels)
-            passes = -(-pixels // (PIXEL_BLOCK * tile.mr))
-            cycles = tile_pixels(roles, shape, block) / tile.mr * tile_cycles(tile) + passes * PASSING * tile.nv
-            staging = (STAGING * box.staged / lanes + STAGING_ROW * box.rows) * roles.channels
             work = staging + LISTING * pixels + cycles * block_panels * products
             # Phases have tasks of different lengths: a thread waits for half of one.
             cost = work * (-(-tasks // threads) if roles.phases == 1 else tasks / threads + (threads - 1) / threads)

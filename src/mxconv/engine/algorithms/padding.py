@@ -76,9 +76,12 @@ def needed(roles: Roles, mr: int, block: Sequence[int]) -> float:
         left = every = 0.0
         for phase, hits in zip(axis.phases, hits_of(axis, extent), strict=True):
             every += phase.count * len(hits)
-            any_hit = sum(a < b for a, b in hits)
-            seen = (1 - more) * _seen(hits, phase.count, whole) + more * _seen(hits, phase.count, whole + 1)
-            left += phase.count * (wraps * any_hit + (1 - wraps) * seen)
+            seen = _seen(hits, phase.count, whole)
+            if more:
+                seen = (1 - more) * seen + more * _seen(hits, phase.count, whole + 1)
+            if wraps:
+                seen = wraps * sum(a < b for a, b in hits) + (1 - wraps) * seen
+            left += phase.count * seen
         share *= left / every if every else 1.0
         inner *= size
     return share
@@ -87,21 +90,29 @@ def needed(roles: Roles, mr: int, block: Sequence[int]) -> float:
 def _seen(hits: Sequence[tuple[int, int]], count: int, window: int) -> float:
     """How many taps hit the image from one of so many neighbouring positions, on average."""
     window = min(window, count)
-    starts = count - window + 1
-    missed = sum(max(0, a - window + 1) + max(0, count - b - window + 1) for a, b in hits if a < b)
-    return sum(a < b for a, b in hits) - missed / starts if count else 0.0
+    any_hit = missed = 0
+    for a, b in hits:
+        if a < b:
+            any_hit += 1
+            if a >= window:
+                missed += a - window + 1
+            if count - b >= window:
+                missed += count - b - window + 1
+    return any_hit - missed / (count - window + 1)
 
 
 @functools.lru_cache(maxsize=64)
-def _boxes_of_bands(roles: Roles) -> tuple[tuple[Ints, int], ...]:
-    """The extents of every box of bands, and the taps that hit the image from it; none if there are too many."""
+def _boxes_of_bands(roles: Roles) -> tuple[tuple[Ints, int, int], ...]:
+    """The extents of every box of bands, its pixels, and the taps that hit the image from it; none if there are too
+    many."""
     axes = [list(itertools.chain(*bands_of(a, n))) for a, n in zip(roles.axes, roles.src_spatial, strict=True)]
     if math.prod(map(len, axes)) > MOST_BANDS:
         return ()
-    return tuple(
-        (tuple(band.length for band in bands), math.prod(band.taps for band in bands))
-        for bands in itertools.product(*axes)
-    )
+    boxes = []
+    for bands in itertools.product(*axes):
+        extents = tuple([band.length for band in bands])
+        boxes.append((extents, math.prod(extents), math.prod([band.taps for band in bands])))
+    return tuple(boxes)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -109,7 +120,10 @@ def banded(roles: Roles, mr: int, block: Ints) -> float | None:
     """The products of tiles of `mr` pixels that lie within bands on every axis, relative to all products of all
     pixels; None if there are too many bands."""
     total, every = 0.0, math.prod(sum(phase.count * len(phase.taps) for phase in axis.phases) for axis in roles.axes)
-    for extents, taps in _boxes_of_bands(roles):
-        pieces = math.prod(-(-length // size) for length, size in zip(extents, block, strict=True))
-        total += pieces * math.ceil(math.prod(extents) / pieces / mr) * mr * taps
+    for extents, pixels, taps in _boxes_of_bands(roles):
+        pieces = 1
+        for length, size in zip(extents, block, strict=True):
+            if length > size:
+                pieces *= -(-length // size)
+        total += pieces * math.ceil(pixels / pieces / mr) * mr * taps
     return total / every if total else None
