@@ -134,10 +134,8 @@ class Depthwise(Plain):
     name = "depthwise"
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
-        if problem.direction == "backward_weight":
-            return Verdict(False, "direction backward_weight, needs forward or backward_data")
         roles = with_row_axis(roles_of(problem))
-        reason = refusal(problem, roles)
+        reason = refusal(problem, roles, "forward", "backward_data")
         if reason:
             return Verdict(False, reason)
         if roles.grid[-2] == 1:

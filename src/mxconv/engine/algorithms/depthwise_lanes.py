@@ -127,37 +127,44 @@ class Copy:
         return cls(own, pitch, before, (rows * pitch + beyond) * lanes)
 
 
+def lanes_refusal(p: ConvProblem, roles: Roles, target: Target, full: float) -> str:
+    """Why channels are not put in lanes, whatever the direction; empty if they are. Rows of neighbouring pixels that
+    fill more than a share `full` of their vectors are not transposed."""
+    size = Numbers.of(p.dtype).computed.itemsize
+    lanes = target.lanes(size)
+    if roles.rows != 1:
+        return f"{roles.rows} result channels a group, needs 1"
+    if 2 * p.groups < lanes:
+        return f"{p.groups} channels fill less than half of a vector of {lanes}"
+    if has_last_channels(p, roles):
+        return ""
+    if not has_dense_pixels(roles):
+        return "neither channels nor pixels that are all neighbours"
+    columns = roles.grid[-1]
+    if columns > full * lanes * -(-columns // lanes):
+        return f"rows of {columns} pixels, which fill their vectors without being transposed"
+    copied = Copy.of(roles, lanes, target).elements * size
+    if copied > MOST_COPY_BYTES:
+        return f"a transposed image of {copied} bytes, pays up to {MOST_COPY_BYTES}"
+    return ""
+
+
 class DepthwiseLanes(Plain):
     """Channels in lanes, nothing copied. See the module's docstring."""
 
     name = "depthwise_lanes"
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
-        p = problem
-        if p.direction == "backward_weight":
-            return Verdict(False, "direction backward_weight, needs forward or backward_data")
-        roles = with_row_axis(roles_of(p))
-        reason = refusal(p, roles)
+        p, roles = problem, with_row_axis(roles_of(problem))
+        lanes = target.lanes(Numbers.of(p.dtype).computed.itemsize)
+        reason = refusal(p, roles, "forward", "backward_data")
+        if not reason:
+            is_single = roles.grid[-1] <= lanes and kept_taps(roles) >= MANY_TAPS
+            reason = lanes_refusal(p, roles, target, FULL_VECTOR if is_single else FULL_ROWS)
         if reason:
             return Verdict(False, reason)
-        if roles.rows != 1:
-            return Verdict(False, f"{roles.rows} result channels a group, needs 1")
-        if not has_last_channels(p, roles) and not has_dense_pixels(roles):
-            return Verdict(False, "neither channels nor pixels that are all neighbours")
         if roles.all_taps > CHAIN:
             return Verdict(False, f"{roles.all_taps} taps, adds up to {CHAIN} in a chain")
-        size = Numbers.of(p.dtype).computed.itemsize
-        lanes = target.lanes(size)
-        if 2 * p.groups < lanes:
-            return Verdict(False, f"{p.groups} channels fill less than half of a vector of {lanes}")
-        if not has_last_channels(p, roles):
-            columns = roles.grid[-1]
-            is_single = columns <= lanes and kept_taps(roles) >= MANY_TAPS
-            if columns > (FULL_VECTOR if is_single else FULL_ROWS) * lanes * -(-columns // lanes):
-                return Verdict(False, f"rows of {columns} pixels, which fill their vectors without being transposed")
-            copied = Copy.of(roles, lanes, target).elements * size
-            if copied > MOST_COPY_BYTES:
-                return Verdict(False, f"a transposed image of {copied} bytes, pays up to {MOST_COPY_BYTES}")
         return ACCEPTED
 
     def estimate(

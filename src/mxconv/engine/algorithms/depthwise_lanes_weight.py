@@ -24,15 +24,7 @@ from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import Roles, roles_of, with_row_axis
 from .costs import traffic_seconds
-from .depthwise_lanes import (
-    FULL_ROWS,
-    MOST_COPY_BYTES,
-    SQUARE_IN,
-    Copy,
-    has_dense_pixels,
-    has_last_channels,
-    kept_taps,
-)
+from .depthwise_lanes import FULL_ROWS, SQUARE_IN, Copy, has_last_channels, kept_taps, lanes_refusal
 from .planes import Box, plane_of, plane_values, refusal
 
 LAYOUT = Layout((*PLANE_ARGS, *ARGS))
@@ -69,33 +61,14 @@ class DepthwiseLanesWeight(Plain):
     name = "depthwise_lanes_weight"
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
-        p = problem
-        if p.direction != "backward_weight":
-            return Verdict(False, f"direction {p.direction}, needs backward_weight")
-        roles = with_row_axis(roles_of(p))
-        reason = refusal(p, roles)
+        p, roles = problem, with_row_axis(roles_of(problem))
+        reason = refusal(p, roles, "backward_weight") or lanes_refusal(p, roles, target, FULL_ROWS)
         if reason:
             return Verdict(False, reason)
-        if roles.rows != 1:
-            return Verdict(False, f"{roles.rows} result channels a group, needs 1")
         if len(roles.axes) > 2:
             return Verdict(False, f"{p.rank} axes, needs 1 or 2")
         if not kept_taps(roles):
             return Verdict(False, "column taps that are too many, or apart, to keep their sums in registers")
-        size = Numbers.of(p.dtype).computed.itemsize
-        lanes = target.lanes(size)
-        if 2 * p.groups < lanes:
-            return Verdict(False, f"{p.groups} channels fill less than half of a vector of {lanes}")
-        if has_last_channels(p, roles):
-            return ACCEPTED
-        if not has_dense_pixels(roles):
-            return Verdict(False, "neither channels nor pixels that are all neighbours")
-        columns = roles.grid[-1]
-        if columns > FULL_ROWS * lanes * -(-columns // lanes):
-            return Verdict(False, f"rows of {columns} pixels, which fill their vectors without being transposed")
-        copied = Copy.of(roles, lanes, target).elements * size
-        if copied > MOST_COPY_BYTES:
-            return Verdict(False, f"a transposed image of {copied} bytes, pays up to {MOST_COPY_BYTES}")
         return ACCEPTED
 
     def estimate(

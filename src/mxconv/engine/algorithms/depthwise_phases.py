@@ -34,7 +34,7 @@ from .correlation import (
     with_row_axis,
 )
 from .costs import FROM_MEMORY
-from .planes import MOST_ROWS
+from .planes import channels_refusal
 
 LAYOUT = Layout((*PLANE_ARGS, *ARGS))
 
@@ -138,16 +138,9 @@ class DepthwisePhases(Plain):
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
         p, roles = problem, with_row_axis(roles_of(problem))
-        if p.direction != "backward_data":
-            return Verdict(False, f"direction {p.direction}, needs backward_data")
-        if p.storage.kind == "complex":
-            return Verdict(False, f"dtype {p.dtype}, needs real numbers")
-        if not roles.pixels:
-            return Verdict(False, "no pixels, needs some")
-        if roles.channels != 1:
-            return Verdict(False, f"{roles.channels} source channels a group, needs 1")
-        if roles.rows > MOST_ROWS:
-            return Verdict(False, f"{roles.rows} result channels a group, pays up to {MOST_ROWS}")
+        reason = channels_refusal(p, roles, "backward_data")
+        if reason:
+            return Verdict(False, reason)
         if len(roles.axes) > 2:
             return Verdict(False, f"{p.rank} axes, needs 1 or 2")
         if roles.phases == 1:

@@ -62,10 +62,8 @@ class DepthwiseWeight(Plain):
     name = "depthwise_weight"
 
     def applicable(self, problem: ConvProblem, target: Target) -> Verdict:
-        if problem.direction != "backward_weight":
-            return Verdict(False, f"direction {problem.direction}, needs backward_weight")
         roles = with_row_axis(roles_of(problem))
-        reason = refusal(problem, roles)
+        reason = refusal(problem, roles, "backward_weight")
         if reason:
             return Verdict(False, reason)
         if roles.dst_strides[-1] != 1 and roles.grid[-1] > 1:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ... import geometry
-from ..problem import ConvProblem, Ints
+from ..problem import ConvProblem, Direction, Ints
 from ..workspace import round_up
 from .correlation import Roles, common_values
 
@@ -74,8 +74,10 @@ def plane_of(roles: Roles) -> Plane | None:
     return Plane(taps, stride // common, dilation // common)
 
 
-def refusal(p: ConvProblem, roles: Roles) -> str:
-    """Why depthwise kernels do not apply, whatever the direction; empty if they do."""
+def channels_refusal(p: ConvProblem, roles: Roles, *directions: Direction) -> str:
+    """Why no depthwise kernel of these directions applies, wherever its taps lie; empty if one may."""
+    if p.direction not in directions:
+        return f"direction {p.direction}, needs {' or '.join(directions)}"
     if p.storage.kind == "complex":
         return f"dtype {p.dtype}, needs real numbers"
     if not roles.pixels:
@@ -84,6 +86,14 @@ def refusal(p: ConvProblem, roles: Roles) -> str:
         return f"{roles.channels} source channels a group, needs 1"
     if roles.rows > MOST_ROWS:
         return f"{roles.rows} result channels a group, pays up to {MOST_ROWS}"
+    return ""
+
+
+def refusal(p: ConvProblem, roles: Roles, *directions: Direction) -> str:
+    """Why kernels of these directions that walk planes do not apply; empty if they do."""
+    reason = channels_refusal(p, roles, *directions)
+    if reason:
+        return reason
     plane = plane_of(roles)
     if plane is None:
         return "several phases, needs one"
