@@ -198,10 +198,6 @@ class _Bundle(Planes):
                 f.store(so_far + cell.get(), second, n * lanes, aligned=True)
                 cell.set(0)
 
-    def weight(self, f: Function, w: Value, at: Value) -> Value:
-        """A weight, widened, in every lane."""
-        return f.splat(self.numbers.widen(f, f.load(self.numbers.stored, w, at)), self.lanes)
-
     # ---- the driver
 
     def emit_sums(self) -> None:

@@ -148,14 +148,12 @@ class _Bundle(Planes):
             scratch = f.offset(self.args.pointer(f, args, "scratch"), f.args["worker"] * scratch_bytes, Type("i8"))
             staged, sums, staged_dy = (f.offset(scratch, at, Type("i8")) for at in (at_staged, at_sums, at_dy))
             if self.spec.is_transposed:
-                with f.loop(0, plane, lanes) as i:  # nothing else is ever put in the columns of zeros
-                    f.store(f.zero(self.vector), staged, i, aligned=True)
+                self.clear(f, staged, plane)  # nothing else is ever put in the columns of zeros
             sums_size = taps * lanes
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 first = task * group_block
                 end = f.smaller(first + group_block, groups)
-                with f.loop(0, (end - first + (lanes - 1)) // lanes * sums_size, lanes) as i:
-                    f.store(f.zero(self.vector), sums, i, aligned=True)
+                self.clear(f, sums, (end - first + (lanes - 1)) // lanes * sums_size)
 
                 def sum_blocks(channel: Value, x: Value, dy: Value, row: Value) -> None:
                     own = f.offset(sums, (channel - first) * taps, numbers.computed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import I32, I64, PTR, Function, Type, Value
+from ..ir import I32, I64, PTR, Type
 from ..target import Target
 from .blocks import Layout
 from .epilogue import OPERANDS, Epilogue, Place
@@ -106,10 +106,6 @@ class _Bundle(Planes):
                                 place = Place(f.offset(line, v * lanes, numbers.result), masks[v])
                                 epilogue.store([value], [place])
                     line = f.offset(line, dst_row, numbers.result)
-
-    def weight(self, f: Function, w: Value, at: Value) -> Value:
-        """A weight, widened, in every lane."""
-        return f.splat(self.numbers.widen(f, f.load(self.numbers.stored, w, at)), self.lanes)
 
     def emit_run(self) -> None:
         numbers, spec = self.numbers, self.spec

@@ -116,8 +116,7 @@ class _Bundle(Lanes):
             staged, lists, sums = (f.offset(scratch, at, Type("i8")) for at in (at_staged, at_lists, at_sums))
             x = f.offset(staged, first_column * lanes, numbers.computed)
             f.call("list_rows", args, lists)
-            with f.loop(0, plane, lanes) as i:  # nothing else is ever put in the columns of zeros
-                f.store(f.zero(self.vector), staged, i, aligned=True)
+            self.clear(f, staged, plane)  # nothing else is ever put in the columns of zeros
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 first, sample = (task % group_blocks) * group_block, task // group_blocks
                 with f.loop(first, f.smaller(first + group_block, groups), lanes) as channel:

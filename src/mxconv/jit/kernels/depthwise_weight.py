@@ -73,16 +73,9 @@ class _Bundle(Planes):
         """
         spec, numbers, lanes = self.spec, self.numbers, self.lanes
         with self.module.function(
-            f"pass_{taps}x{columns}",
-            args=PTR,
-            staged=PTR,
-            dy=PTR,
-            offsets=PTR,
-            sums=PTR,
-            rows=I64,
-            length=I64,
+            f"pass_{taps}x{columns}", args=PTR, staged=PTR, dy=PTR, offsets=PTR, sums=PTR, rows=I64, length=I64,
             ahead=I64,
-        ) as f:
+        ) as f:  # fmt: skip
             args, rows, length = (f.args[n] for n in ("args", "rows", "length"))
             names = ("row_step", "row_apart", "pitch", "dst_row", "lane_taps")
             step, apart, pitch, dst_row, lane_taps = self.args.read(f, args, *names)
@@ -113,13 +106,7 @@ class _Bundle(Planes):
                     f.store(so_far + cells[i][j].get(), f.args["sums"], at, aligned=True)
 
     def multiply(
-        self,
-        f: Function,
-        cells: list[list[Variable]],
-        height: int,
-        dy: Value,
-        x: Value,
-        mask: Value | None,
+        self, f: Function, cells: list[list[Variable]], height: int, dy: Value, x: Value, mask: Value | None
     ) -> None:
         """The products of one vector of each of `height` grid rows; what the mask does not name of x is not used."""
         numbers, lanes, p = self.numbers, self.lanes, self.spec.row_step
@@ -211,8 +198,7 @@ class _Bundle(Planes):
                 first = task * group_block
                 end = f.smaller(first + group_block, groups * rows)
                 with f.loop(0, outer_taps) as tap:
-                    with f.loop(0, (end - first) * taps_area, lanes) as i:
-                        f.store(f.zero(self.vector), sums, i, aligned=True)
+                    self.clear(f, sums, (end - first) * taps_area)
                     # Channels follow each other in memory, samples do not.
                     with f.loop(0, batch) as sample, f.loop(0, positions) as position:
                         hits = f.call_for(I64, "locate", args, tap, position, place)

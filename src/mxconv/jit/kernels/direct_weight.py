@@ -90,19 +90,9 @@ class _Bundle(WeightPanels):
         """Add a box to the sums of one panel, or begin them (first = 1)."""
         numbers, tile = self.numbers, self.tile
         with self.module.function(
-            "run_panel",
-            args=PTR,
-            state=PTR,
-            samples=I64,
-            pair_groups=I64,
-            sums=PTR,
-            first=I64,
-            x=PTR,
-            x_part=I64,
-            x_parts=I64,
-            dy=PTR,
-            dy_rows=I64,
-        ) as f:
+            "run_panel", args=PTR, state=PTR, samples=I64, pair_groups=I64, sums=PTR, first=I64,
+            x=PTR, x_part=I64, x_parts=I64, dy=PTR, dy_rows=I64,
+        ) as f:  # fmt: skip
             args, state, samples, pair_groups = (f.args[n] for n in ("args", "state", "samples", "pair_groups"))
             rank, chain = self.args.read(f, args, "rank", "chain")
             (stride,) = AXIS.read(f, self.axis_row(f, self.args.pointer(f, args, "tables"), rank - 1), "src_stride")
@@ -146,17 +136,9 @@ class _Bundle(WeightPanels):
         the last of all."""
         numbers = self.numbers
         with self.module.function(
-            "run_box",
-            args=PTR,
-            state=PTR,
-            box=I64,
-            end=I64,
-            group=I64,
-            row_part=I64,
-            pair_groups=I64,
-            sums=PTR,
+            "run_box", args=PTR, state=PTR, box=I64, end=I64, group=I64, row_part=I64, pair_groups=I64, sums=PTR,
             first=I64,
-        ) as f:
+        ) as f:  # fmt: skip
             args, state, box, end, group = (f.args[n] for n in ("args", "state", "box", "end", "group"))
             names = ("blocks", "batch", "box_samples", "rank", "rows", "slices", "boxes")
             blocks, batch, box_samples, rank, rows, slices, boxes = self.args.read(f, args, *names)

@@ -326,17 +326,9 @@ class _Bundle(Correlation):
         """
         numbers, lanes, parts, nv, mr = self.numbers, self.lanes, self.numbers.parts, self.tile.nv, self.tile.mr
         with self.module.function(
-            "finish",
-            args=PTR,
-            state=PTR,
-            result=PTR,
-            channel=I64,
-            first=I64,
-            row_0=I64,
-            rows=I64,
-            vector_0=I64,
+            "finish", args=PTR, state=PTR, result=PTR, channel=I64, first=I64, row_0=I64, rows=I64, vector_0=I64,
             panels=I64,
-        ) as f:
+        ) as f:  # fmt: skip
             args, state, panels = f.args["args"], f.args["state"], f.args["panels"]
             pixels, plain = self.state.read(f, state, "pixels", "plain")
             (dst_channel,) = self.args.read(f, args, "dst_channel")

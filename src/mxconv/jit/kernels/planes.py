@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir import I64, PTR, Module, Value
+from ..ir import I64, PTR, Function, Module, Value
 from ..numbers import Numbers
 from ..target import Target
 from .blocks import Layout
@@ -54,6 +54,17 @@ class Planes:
         self.args = Layout((*PLANE_ARGS, *args))
         self.module = Module(target)
         self.emit_locate()
+
+    # ---- parts of functions
+
+    def weight(self, f: Function, w: Value, at: Value) -> Value:
+        """A weight, widened, in every lane."""
+        return f.splat(self.numbers.widen(f, f.load(self.numbers.stored, w, at)), self.lanes)
+
+    def clear(self, f: Function, to: Value, count: Value) -> None:
+        """Put zeros, whole vectors of them, at an aligned place in scratch."""
+        with f.loop(0, count, self.lanes) as i:
+            f.store(f.zero(self.vector), to, i, aligned=True)
 
     # ---- the outer axes
 
@@ -106,8 +117,7 @@ class Planes:
                 (f.args["to"], begin_row - first),
                 (f.offset(copy, count * pitch, numbers.computed), end - end_row),
             ):
-                with f.loop(0, zeros * pitch, lanes) as i:
-                    f.store(f.zero(self.vector), begin, i, aligned=True)
+                self.clear(f, begin, zeros * pitch)
             near = src_lane.equals(1)
             from_, to = f.variable(PTR), f.variable(PTR)
 

@@ -150,19 +150,9 @@ class WeightPanels(Staging):
         They need not exist: asking for a line that does not is no fault.
         """
         with self.module.function(
-            "ask",
-            start=PTR,
-            samples=I64,
-            batch=I64,
-            channels=I64,
-            channel=I64,
-            table=PTR,
-            rows=I64,
-            spacing=I64,
-            length=I64,
-            part=I64,
-            parts=I64,
-        ) as f:
+            "ask", start=PTR, samples=I64, batch=I64, channels=I64, channel=I64, table=PTR, rows=I64, spacing=I64,
+            length=I64, part=I64, parts=I64,
+        ) as f:  # fmt: skip
             a = f.args
             total = a["samples"] * a["channels"] * a["rows"]
             share = (total + (a["parts"] - 1)) // f.larger(a["parts"], 1)
