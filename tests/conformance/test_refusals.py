@@ -36,6 +36,7 @@ REFUSALS = {
         ("backward_data complex64 n1 g2 c2->2 i9x9 k3x3 s2x2", "dtype complex64"),
         ("backward_data float32 n1 g2 c2->2 i9x9 k3x3", "a single phase"),
         ("backward_data float32 n1 g2 c2->4 i9x9 k3x3 s2x2", "2 source channels a group"),
+        ("backward_data float32 n1 g2 c32->2 i9x9 k3x3 s2x2", "16 result channels a group"),
         ("backward_data float32 n1 g2 c2->2 i9x9 k3x3 s2x3", "3 phases of the last axis"),
         ("backward_data float32 n1 g2 c2->2 i5x9x9 k1x3x3 s1x2x2", "3 axes"),
         ("backward_data float32 n1 g2 c2->2 i19x9 k5x3 s2x2 d3x1", "rows that taps leave out"),
@@ -53,6 +54,8 @@ REFUSALS = {
         ("backward_weight float32 n1 g12 c12->12 i20000x5 k3x3 p1x1", "a transposed image"),
     ],
     "depthwise_weight": [
+        ("forward float32 n1 g2 c2->2 i9x9 k3x3", "direction forward, needs backward_weight"),
+        ("backward_weight float32 n1 g2 c2->2 i90000x2000 k3x900 d40000x1", "the smallest box stages"),
         ("backward_weight float32 n1 g2 c2->2 i9x9 k3x3 y_strides(98,1,14,2)", "gradients of a row"),
     ],
     "phase_rows": [

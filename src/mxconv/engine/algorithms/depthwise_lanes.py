@@ -150,7 +150,7 @@ def lanes_refusal(p: ConvProblem, roles: Roles, target: Target, full: float) -> 
 
 
 class DepthwiseLanes(Plain):
-    """Channels in lanes, nothing copied. See the module's docstring."""
+    """Channels in lanes. See the module's docstring."""
 
     name = "depthwise_lanes"
 

@@ -99,9 +99,9 @@ class DepthwiseLanesWeight(Plain):
         limit = config.get("block_pixels") or max(rows, columns)
         column_block = min(columns, limit, max(1, chain - pixels) * pixels)
         # Those that are left over of a row are all added to the first pixel's sums.
-        own_step = roles.axes[-1].src_step
         products = column_block // pixels + column_block % pixels
-        row_bytes = column_block * (1 + own_step) * lanes * size
+        step = roles.axes[-1].src_step
+        row_bytes = column_block * (1 + step) * lanes * size
         row_block = max(1, min(rows, limit, chain // products, (BLOCK_BYTES >> thrift) // row_bytes))
         vectors = -(-p.groups // lanes)
         block = max(1, min(vectors // (TASKS * threads) if threads > 1 else vectors, BLOCK_VECTORS))
@@ -140,7 +140,7 @@ class DepthwiseLanesWeight(Plain):
             "scratch_bytes": scratch.total,
             **copied,
         }
-        spec = Spec(p.dtype, pixels, taps, own.axes[-1].src_step, is_transposed)
+        spec = Spec(p.dtype, pixels, taps, step, is_transposed)
         module = kernels(emit_depthwise_lanes_weight, spec, target)
         blocks = -(-rows // row_block) * -(-columns // column_block)
         return Plan(

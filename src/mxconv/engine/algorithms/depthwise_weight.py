@@ -104,7 +104,7 @@ class DepthwiseWeight(Plain):
         loads = ((passes.rows - 1) * plane.step + passes.taps) * passes.columns / passes.rows
         all_passes = roles.all_taps / plane.outer_taps / sums
         vectors = rows * -(-columns // lanes)
-        work = vectors * all_passes * (max(sums / 2, loads, 4 * passes.rows * sums / (8 * passes.rows)) + 2)
+        work = vectors * all_passes * (max(sums / 2, loads) + 2)
         work += boxes * (3 * box.staged / lanes + all_passes * (40 + 2 * sums))
         bytes_ = numbers.dtype.itemsize * (math.prod(problem.x_shape) + math.prod(problem.y_shape))
         seconds = planes * work * 4 * lanes / machine.flops
