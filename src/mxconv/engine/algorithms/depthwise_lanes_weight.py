@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from ... import config
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.depthwise_lanes_weight import ARGS, Spec, emit_depthwise_lanes_weight
@@ -25,7 +23,7 @@ from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import Roles, roles_of, with_row_axis
 from .costs import traffic_seconds
 from .depthwise_lanes import FULL_ROWS, SQUARE_IN, Copy, has_last_channels, kept_taps, lanes_refusal
-from .planes import Box, plane_of, plane_values, refusal
+from .planes import Box, plane_of, plane_values, refusal, tap_weights
 
 LAYOUT = Layout((*PLANE_ARGS, *ARGS))
 
@@ -125,15 +123,14 @@ class DepthwiseLanesWeight(Plain):
         threads = max(1, min(threads, run_tasks))
         ledger = Ledger()
         ledger.book("scratch", scratch.total * threads)
-        by_tap = np.indices(tuple(len(axis.phases[0].taps) for axis in own.axes)).reshape(2, -1).astype(np.int64)
-        tap_weights = np.array(own.w_strides, np.int64) @ by_tap
+        weights = tap_weights(own, plane)
         values |= {
             **plane_values(p, own, plane, Box(row_block, column_block, 0, 0)),
             "run_tasks": run_tasks,
             "group_block": block * lanes,
             "batch": p.batch,
             "taps": own.all_taps,
-            "tap_weights": address_of(tap_weights),
+            "tap_weights": address_of(weights),
             "dst_lane": own.dst_strides[-1],
             "src_pixels": math.prod(own.src_spatial),
             "dst_pixels": rows * columns,
@@ -153,5 +150,5 @@ class DepthwiseLanesWeight(Plain):
             arguments=LAYOUT.fill(values),
             addresses={"src": "x", "dst": "y", "w": "w", "scratch": "scratch"},
             ledger=ledger,
-            keep=(tap_weights, module),
+            keep=(weights, module),
         )

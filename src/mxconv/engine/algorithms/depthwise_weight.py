@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from ... import config
 from ...jit.kernels.blocks import Layout
 from ...jit.kernels.depthwise_weight import ARGS, Spec, emit_depthwise_weight
@@ -23,7 +21,17 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import Roles, make_tables, roles_of, with_row_axis
-from .planes import MOST_STAGED_BYTES, Box, Plane, column_offsets, measure_box, plane_of, plane_values, refusal
+from .planes import (
+    MOST_STAGED_BYTES,
+    Box,
+    Plane,
+    column_offsets,
+    measure_box,
+    plane_of,
+    plane_values,
+    refusal,
+    tap_weights,
+)
 
 LAYOUT = Layout((*PLANE_ARGS, *ARGS))
 
@@ -125,23 +133,20 @@ class DepthwiseWeight(Plain):
         group_block = max(1, min(wanted, (SUMS_BYTES >> thrift) // taps_bytes))
         run_tasks = -(-channels // group_block)
         threads = max(1, min(threads, run_tasks))
-        by_row, by_lane = plane.taps[-2:]
 
         scratch = Ledger()
         at_staged = scratch.book("staged", (box.staged + lanes) * size)
         at_sums = scratch.book("sums", group_block * taps_bytes)
         ledger = Ledger()
         ledger.book("scratch", scratch.total * threads)
-        columns, tables = column_offsets(roles, plane, box), make_tables(roles)
-        by_tap = np.indices((by_row.taps, by_lane.taps)).reshape(2, -1).astype(np.int64)
-        tap_weights = np.array(roles.w_strides[-2:], np.int64) @ by_tap
+        columns, tables, weights = column_offsets(roles, plane, box), make_tables(roles), tap_weights(roles, plane)
         values = {
             **plane_values(p, roles, plane, box),
             "run_tasks": run_tasks,
             "group_block": group_block,
             "batch": p.batch,
             "taps": taps,
-            "tap_weights": address_of(tap_weights),
+            "tap_weights": address_of(weights),
             "tables": address_of(tables),
             "columns": address_of(columns),
             "scratch_bytes": scratch.total,
@@ -169,5 +174,5 @@ class DepthwiseWeight(Plain):
             arguments=LAYOUT.fill(values),
             addresses={"src": "x", "dst": "y", "w": "w", "scratch": "scratch"},
             ledger=ledger,
-            keep=(tables, columns, tap_weights, module),
+            keep=(tables, columns, weights, module),
         )

@@ -130,6 +130,12 @@ def column_offsets(roles: Roles, plane: Plane, box: Box) -> npt.NDArray[np.int64
     return at % split * box.phase_pitch + at // split
 
 
+def tap_weights(roles: Roles, plane: Plane) -> npt.NDArray[np.int64]:
+    """Where the weights of a plane's taps lie, row by row."""
+    by_tap = np.indices([taps.taps for taps in plane.taps[-2:]]).reshape(2, -1).astype(np.int64)
+    return np.array(roles.w_strides[-2:], np.int64) @ by_tap
+
+
 def plane_values(p: ConvProblem, roles: Roles, plane: Plane, box: Box) -> dict[str, int]:
     """The slots that every depthwise argument block has, but for addresses, groups' blocks and chunks of taps."""
     row_axis, lane_axis = roles.axes[-2:]
