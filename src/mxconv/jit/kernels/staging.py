@@ -12,7 +12,8 @@ Where a row both begins and ends with padding, the zeros at its end are those at
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ..ir import I64, PTR, Function, Value
 from ..target import Target
@@ -62,7 +63,10 @@ class Staging(Correlation):
         self.emit_list_rows()
         self.emit_list_runs()
         self.emit_list_offsets()
-        self.emit_stage_row()
+        self.emit_stage_whole()
+        for n in DEINTERLEAVED:
+            self.emit_stage_split(n)
+        self.emit_stage_apart()
         self.emit_stage()
 
     # ---- the box of a task
@@ -209,40 +213,40 @@ class Staging(Correlation):
 
     # ---- staging
 
-    def emit_stage_row(self) -> None:
-        """Copy one row of one channel, widened, to its staged place: with q phases, q rows of every q-th sample."""
+    def emit_stage_split(self, n: int) -> None:
+        """Copy all rows of all channels, widened, to their staged places: of each row n rows of every n-th sample."""
+        lanes = self.lanes
+        with self.module.function(f"stage_split_{n}", args=PTR, state=PTR, source=PTR, staged=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            extent, _, low, span, by_phase = self.of_rows(f, args, state)
+            per_phase = (span + (n - 1)) // n
+            with self.staged_rows(f, args, state) as (row, place, inside), f.loop(0, per_phase, lanes) as i:
+                to = f.offset(place, i, self.numbers.computed)
+                # A row outside the image has no samples: all zeros.
+                self.stage_phases(f, row, low + i * n, extent * inside, to, by_phase, n)
+
+    def emit_stage_apart(self) -> None:
+        """The same of samples that are no neighbours, or of another split."""
         numbers, lanes = self.numbers, self.lanes
         stored = numbers.stored.of(lanes)
-        with self.module.function("stage_row", args=PTR, state=PTR, source=PTR, to=PTR, inside=I64) as f:
-            args, state, source, to = (f.args[n] for n in ("args", "state", "source", "to"))
-            tables = self.args.pointer(f, args, "tables")
+        with self.module.function("stage_apart", args=PTR, state=PTR, source=PTR, staged=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            extent, stride, low, span, by_phase = self.of_rows(f, args, state)
             (rank,) = self.args.read(f, args, "rank")
-            extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
-            low, span, by_phase = self.own(f, state, rank - 1, "low", "span", "phase_staged")
-            width = extent * f.args["inside"]  # a row outside the image has no samples: all zeros
-            with f.when(stride.equals(2) & split.equals(1)) as otherwise, f.loop(0, span, lanes) as i:
-                end = f.larger(width * 2 - 1, 0)
-                pair = [self.samples(f, source, (low + i) * 2 + half * lanes, end) for half in range(2)]
-                f.store(numbers.widen(f, f.deinterleave(pair)[0]), to, i)
-            with otherwise:
-                per_phase = (span + split - 1) // split
-                is_gathered = f.variable(I64, 1)
-                for n in DEINTERLEAVED:
-                    with f.when(stride.equals(1) & split.equals(n)):
-                        is_gathered.set(0)
-                        with f.loop(0, per_phase, lanes) as i:
-                            place = f.offset(to, i, numbers.computed)
-                            self.stage_phases(f, source, low + i * n, width, place, by_phase, n)
-                with (
-                    f.when(is_gathered.get().equals(1)),
-                    f.loop(0, split) as phase,
-                    f.loop(0, per_phase, lanes) as i,
-                ):
+            (split,) = self.axis(f, self.args.pointer(f, args, "tables"), rank - 1, "split")
+            per_phase = (span + split - 1) // split
+            with self.staged_rows(f, args, state) as (row, place, inside):
+                width = extent * inside
+                with f.when(stride.equals(2) & split.equals(1)) as otherwise, f.loop(0, span, lanes) as i:
+                    end = f.larger(width * 2 - 1, 0)
+                    pair = [self.samples(f, row, (low + i) * 2 + half * lanes, end) for half in range(2)]
+                    f.store(numbers.widen(f, f.deinterleave(pair)[0]), place, i)
+                with otherwise, f.loop(0, split) as phase, f.loop(0, per_phase, lanes) as i:
                     every = (f.lane_numbers(lanes) + f.splat(i, lanes)) * f.splat(split, lanes)
                     at = every + f.splat(low + phase, lanes)
-                    pointers = f.offset(source, at * f.splat(stride, lanes), stored)
+                    pointers = f.offset(row, at * f.splat(stride, lanes), stored)
                     value = f.gather(stored, pointers, at.below(f.splat(width, lanes)))
-                    f.store(numbers.widen(f, value), to, i + phase * by_phase)
+                    f.store(numbers.widen(f, value), place, i + phase * by_phase)
 
     def stage_phases(
         self, f: Function, source: Value, at: Value, width: Value, to: Value, by_phase: Value, n: int
@@ -266,38 +270,60 @@ class Staging(Correlation):
 
     def emit_stage(self) -> None:
         """Stage the box of all channels of a group, from the group's first sample to a place in scratch."""
-        numbers, lanes = self.numbers, self.lanes
-        stored = numbers.stored.of(lanes)
         with self.module.function("stage", args=PTR, state=PTR, source=PTR, staged=PTR) as f:
             args, state = f.args["args"], f.args["state"]
-            tables = self.args.pointer(f, args, "tables")
-            rank, src_channel = self.args.read(f, args, "rank", "src_channel")
-            channels = self.staged_channels(f, args, state)
-            plane, rows = self.state.read(f, state, "plane", "rows")
-            row_list, staged = self.section(f, args, state, "at_rows"), f.args["staged"]
-            extent, stride, split = self.axis(f, tables, rank - 1, "extent", "src_stride", "split")
-            low, span = self.own(f, state, rank - 1, "low", "span")
+            where = (args, state, f.args["source"], f.args["staged"])
+            (rank,) = self.args.read(f, args, "rank")
+            stride, split = self.axis(f, self.args.pointer(f, args, "tables"), rank - 1, "src_stride", "split")
+            is_apart = f.variable(I64, 1)
+            for n in (1, *DEINTERLEAVED):
+                with f.when(stride.equals(1) & split.equals(n)):
+                    is_apart.set(0)
+                    f.call(f"stage_split_{n}" if n > 1 else "stage_whole", *where)
+            with f.when(is_apart.get().equals(1)):
+                f.call("stage_apart", *where)
+
+    def emit_stage_whole(self) -> None:
+        """Copy all rows of all channels, widened, to their staged places."""
+        numbers, lanes = self.numbers, self.lanes
+        stored = numbers.stored.of(lanes)
+        with self.module.function("stage_whole", args=PTR, state=PTR, source=PTR, staged=PTR) as f:
+            args, state = f.args["args"], f.args["state"]
+            extent, _, low, span, _ = self.of_rows(f, args, state)
             # Of a row's vectors some may begin before the image and some end after it; those between are whole.
             begin = f.smaller((f.larger(0 - low, 0) + (lanes - 1)) // lanes * lanes, span)
             whole = f.larger(begin, f.smaller(f.larger(extent - low, 0), span) // lanes * lanes)
-            simple = stride.equals(1) & split.equals(1)
-            with f.loop(0, channels) as channel, f.loop(0, rows) as n:
+            with self.staged_rows(f, args, state) as (row, place, inside):
+                # A row outside the image is one whose first part, up to its end, is masked: all of it is zeros.
+                head = f.select(inside.equals(1), begin, span)
+                width = extent * inside
+                with f.loop(0, head, lanes) as i:
+                    f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
+                with f.loop(head, f.larger(head, whole), lanes) as i:
+                    f.store(numbers.widen(f, f.load(stored, row, low + i)), place, i)
+                with f.loop(f.larger(head, whole), span, lanes) as i:
+                    f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
+
+    def of_rows(self, f: Function, args: Value, state: Value) -> list[Value]:
+        """What staging asks of the last axis: extent, stride, and low, span and distance of the staged phases."""
+        (rank,) = self.args.read(f, args, "rank")
+        values = self.axis(f, self.args.pointer(f, args, "tables"), rank - 1, "extent", "src_stride")
+        return values + self.own(f, state, rank - 1, "low", "span", "phase_staged")
+
+    @contextmanager
+    def staged_rows(self, f: Function, args: Value, state: Value) -> Iterator[tuple[Value, Value, Value]]:
+        """For every row of every channel: the source, its staged place, and whether it lies in the image."""
+        (src_channel,), channels = self.args.read(f, args, "src_channel"), self.staged_channels(f, args, state)
+        plane, rows = self.state.read(f, state, "plane", "rows")
+        row_list = self.section(f, args, state, "at_rows")
+        with f.loop(0, channels) as channel:
+            source = f.offset(f.args["source"], channel * src_channel, self.numbers.stored)
+            staged = f.offset(f.args["staged"], channel * plane, self.numbers.computed)
+            with f.loop(0, rows) as n:
                 entry = f.offset(row_list, n * len(ROW_LIST), I64)
-                from_, to, inside = ROW_LIST.read(f, entry, "source", "staged", "inside")
-                row = f.offset(f.args["source"], channel * src_channel + from_, numbers.stored)
-                place = f.offset(staged, channel * plane + to, numbers.computed)
-                with f.when(simple) as otherwise:
-                    # A row outside the image is one whose first part, up to its end, is masked: all of it is zeros.
-                    head = f.select(inside.equals(1), begin, span)
-                    width = extent * inside
-                    with f.loop(0, head, lanes) as i:
-                        f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
-                    with f.loop(head, f.larger(head, whole), lanes) as i:
-                        f.store(numbers.widen(f, f.load(stored, row, low + i)), place, i)
-                    with f.loop(f.larger(head, whole), span, lanes) as i:
-                        f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
-                with otherwise:
-                    f.call("stage_row", args, state, row, place, inside)
+                from_, to, inside = ROW_LIST.read(f, entry, *ROW_LIST.names)
+                row = f.offset(source, from_, self.numbers.stored)
+                yield row, f.offset(staged, to, self.numbers.computed), inside
 
     # ---- the register tile
 
