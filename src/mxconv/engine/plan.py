@@ -19,6 +19,8 @@ from .workspace import Ledger, address_of
 
 PANELS = "panels"
 """The workspace entry, and the slot, of the packed weight."""
+KEPT_IMAGES = 16
+"""Argument blocks that a plan keeps, filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Plan:
     """The ledger of runs that are given their panels."""
     _block: type[ctypes.Array[ctypes.c_int64]] = field(init=False, compare=False, repr=False)
     _image: bytes = field(init=False, compare=False, repr=False)
+    _images: dict[tuple[int, ...], bytes] = field(init=False, compare=False, repr=False)
+    """The argument block as it is before any address is filled in, and with those of earlier runs."""
     _jobs: tuple[tuple[Job, int], ...] = field(init=False, compare=False, repr=False)
     """The jobs of the steps, and on how many threads they run."""
     names: tuple[str, ...] = field(init=False, compare=False, repr=False)
@@ -92,6 +96,7 @@ class Plan:
         set_once(self, "_kept_ledger", self.ledger.without(PANELS) if self.packing else self.ledger)
         set_once(self, "_block", ctypes.c_int64 * len(self.layout))
         set_once(self, "_image", self.arguments.tobytes())
+        set_once(self, "_images", {})
         set_once(self, "_jobs", tuple((step.job, min(self.threads, step.tasks)) for step in self.steps))
         slots = [(self.layout.index[slot], name) for slot, name in self.addresses.items()]
         entries, kept = self.ledger.entries, self._kept_ledger.entries
@@ -121,16 +126,10 @@ class Plan:
 
     def run_at(self, addresses: Sequence[int], panels: Panels | None = None) -> None:
         """The same for arrays at these addresses, in the order of `names`; they must live until it returns."""
-        ledger, booked = (self.ledger, self._booked) if panels is None else (self._kept_ledger, self._kept_booked)
-        owner, base = ledger.allocate()
-        block = self._block.from_buffer_copy(self._image)
-        for index, place in booked:
-            block[index] = base + place
-        for index, place in self._arrays:
-            block[index] = addresses[place]
-        if panels is not None:
-            for index in self._panels:
-                block[index] = panels.address
+        ledger = self.ledger if panels is None else self._kept_ledger
+        workspace = ledger.allocate()
+        key = (workspace[1], 0 if panels is None else panels.address, *addresses)
+        block = self._block.from_buffer_copy(self._images.get(key) or self._image_of(key))
         at = ctypes.addressof(block)
         if self.packing is not None and (panels is None or not panels.is_packed):
             step = self.packing.step
@@ -142,7 +141,24 @@ class Plan:
                 job.call(at, 0)
             else:
                 threads.run_job(job, at, workers)
-        del owner
+        ledger.release(workspace)
+
+    def _image_of(self, key: tuple[int, ...]) -> bytes:
+        """The argument block of a run whose workspace, kept panels (or 0) and arrays are at these addresses; it is
+        kept, as later calls often have them where this one has."""
+        base, panels, *addresses = key
+        block = self._block.from_buffer_copy(self._image)
+        for index, place in self._kept_booked if panels else self._booked:
+            block[index] = base + place
+        for index, place in self._arrays:
+            block[index] = addresses[place]
+        if panels:
+            for index in self._panels:
+                block[index] = panels
+        if len(self._images) >= KEPT_IMAGES:
+            self._images.clear()
+        image = self._images[key] = bytes(block)
+        return image
 
     def summary(self) -> str:
         """One line for logs."""

@@ -62,7 +62,7 @@ class NativePool:
             **os_threads.constants(),
         }.items():
             self._slots[POOL.index[name]] = value
-        self._cpus: tuple[int, ...] = ()
+        self.cpus: Sequence[int] = ()
         self.confine(cpus)
 
     def run(self, job: Job, block: int, workers: int) -> None:
@@ -92,9 +92,10 @@ class NativePool:
 
     def confine(self, cpus: Sequence[int]) -> None:
         """Keep the threads on these CPUs."""
-        if cpus == self._cpus:
+        if cpus == self.cpus:
+            self.cpus = cpus
             return
-        self._cpus = tuple(cpus)
+        self.cpus = cpus
         fits = max(cpus) < 64 * MASK_WORDS
         self._slots[POOL.index["cpus"]] = len(cpus) if fits else 0
         for i, word in enumerate(os_threads.cpu_mask(cpus, MASK_WORDS)):
@@ -126,6 +127,7 @@ class PortablePool:
         self._control = _CONTROL(code.address("control"))
         self._help = _HELP(code.address("help"))
         self._close = _CLOSE(code.address("close"))
+        self.cpus: Sequence[int] = ()
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._size = 0
@@ -161,7 +163,8 @@ class PortablePool:
             return self._executor.submit(self._help, *arguments)
 
     def confine(self, cpus: Sequence[int]) -> None:
-        """Nothing: elsewhere threads are not bound to CPUs."""
+        """Nothing but to note them: elsewhere threads are not bound to CPUs."""
+        self.cpus = cpus
 
     def stop(self) -> None:
         if self._executor is not None:

@@ -68,7 +68,9 @@ def run_job(job: Job, block: int, workers: int) -> None:
         job(block, 0)
         return
     pool = _State.pool or _make_pool()
-    pool.confine(cpu_limits.affinity())
+    cpus = cpu_limits.affinity()
+    if cpus is not pool.cpus:
+        pool.confine(cpus)
     pool.run(job, block, workers)
 
 

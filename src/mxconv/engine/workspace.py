@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 ALIGNMENT = 64
+SPARE_BYTES = 256 << 10
+"""Workspaces up to this size are one and the same piece of memory in all calls of a thread: it stays in a cache, and
+its address says that an argument block can be used again."""
 _BYTE = np.dtype(np.uint8)
+
+Workspace: TypeAlias = "tuple[npt.NDArray[np.uint8], int]"
 
 
 def round_up(n: int, to: int = ALIGNMENT) -> int:
@@ -56,10 +62,31 @@ class Ledger:
                 rest.book(other, size)
         return rest
 
-    def allocate(self) -> tuple[npt.NDArray[np.uint8], int]:
+    def allocate(self) -> Workspace:
         """The workspace, uninitialised: the array that owns it, and its aligned address."""
-        owner = np.empty(self.total + ALIGNMENT, _BYTE)
-        return owner, address_of(owner) + ALIGNMENT - 1 & -ALIGNMENT
+        if self.total > SPARE_BYTES:
+            return _fresh(self.total)
+        spare, _spare.workspace = _spare.workspace, None  # a signal's handler may call while it is in use
+        return _fresh(SPARE_BYTES) if spare is None else spare
+
+    def release(self, workspace: Workspace) -> None:
+        """Keep a workspace that was allocated here for the thread's next call, if it is small."""
+        if self.total <= SPARE_BYTES:
+            _spare.workspace = workspace
+
+
+class _Spare(threading.local):
+    """The workspace of this thread that is not in use."""
+
+    workspace: Workspace | None = None
+
+
+_spare = _Spare()
+
+
+def _fresh(size: int) -> Workspace:
+    owner = np.empty(size + ALIGNMENT, _BYTE)
+    return owner, round_up(address_of(owner))
 
 
 def _address_by_interface(array: npt.NDArray[Any]) -> int:

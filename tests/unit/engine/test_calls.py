@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mxconv import config
+from mxconv.engine import plan as plan_module
 from mxconv.engine import planner
 from mxconv.engine.execute import convolve
 from mxconv.engine.plan import Plan
@@ -133,6 +134,17 @@ def test_what_lies_elsewhere_is_looked_at():
             inside[...] = array
             answer, _ = call(shared[: out.size].reshape(P.y_shape), **{name: inside})
             assert is_right(answer), (name, place)
+
+
+def test_arrays_that_take_turns_are_told_apart(monkeypatch):
+    monkeypatch.setattr(plan_module, "KEPT_IMAGES", 3)
+    given = small_integers(P)
+    several = [{**given, "first": n * given["first"]} for n in range(1, 6)]
+    answers = [expected(P, **one) for one in several]
+    for n in (0, 1, 0, 1, 2, 3, 4, 0, 4):
+        answer, plan = call(**several[n])
+        assert np.allclose(answer, answers[n], rtol=0, atol=1e-4)
+        assert len(plan._images) <= 3
 
 
 def test_a_call_belongs_to_strides_and_byte_order():

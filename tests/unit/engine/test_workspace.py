@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from mxconv import config
 from mxconv.engine import planner
 from mxconv.engine.problem import ConvProblem
-from mxconv.engine.workspace import ALIGNMENT, Ledger, address_of, round_up
+from mxconv.engine.workspace import ALIGNMENT, SPARE_BYTES, Ledger, address_of, round_up
 
 
 def test_bookings_are_aligned_and_do_not_overlap():
@@ -41,6 +42,28 @@ def test_the_workspace_is_as_large_as_the_ledger_says_and_aligned():
         assert base % ALIGNMENT == 0
         assert address_of(owner) <= base
         assert base + ledger.total <= address_of(owner) + owner.nbytes
+
+
+def test_a_small_workspace_is_the_threads_next_one_but_no_two_have_it_at_once():
+    small, other, large = Ledger(), Ledger(), Ledger()
+    small.book("a", 1000)
+    other.book("a", SPARE_BYTES)
+    large.book("a", SPARE_BYTES + 1)
+    first, nested = small.allocate(), other.allocate()
+    assert abs(first[1] - nested[1]) >= SPARE_BYTES, "a call inside a call has its own"
+    other.release(nested)
+    small.release(first)
+    assert small.allocate() is first
+    small.release(first)
+    big = large.allocate()
+    assert big[0].nbytes > SPARE_BYTES
+    large.release(big)
+    assert other.allocate() is first, "a large one is not kept"
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(small.allocate()[1]))
+    thread.start()
+    thread.join()
+    assert abs(seen[0] - first[1]) >= SPARE_BYTES, "other threads have their own"
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (0, 4), ()])
