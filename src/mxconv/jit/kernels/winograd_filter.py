@@ -58,11 +58,11 @@ class Filter(Tiles):
             "transform_weight", args=PTR, state=PTR, group=I64, phase=I64, panel=I64, tap=I64, block=I64
         ) as f:
             group, phase, panel, tap, block = (f.args[n] for n in ("group", "phase", "panel", "tap", "block"))
-            phases, outer, blocks, rows, channels = self.get(
-                f, "phases", "outer_taps", "entry_blocks", "rows", "channels"
-            )
+            phases, outer, blocks, rows = self.get(f, "phases", "outer_taps", "entry_blocks", "rows")
             w_group, w_row, w_channel = self.get(f, "w_group", "w_row", "w_channel")
-            entries, lane_classes, u_point, u_phase = self.get(f, "entries", "lane_classes", "u_point", "u_phase")
+            entries, row_classes, lane_classes = self.get(f, "entries", "row_classes", "lane_classes")
+            u_point, u_phase = self.get(f, "u_point", "u_phase")
+            parts = row_classes * lane_classes
             (tap_weight,) = self.now(f, "tap_weight")
             first = panel * self.nr
             source = f.offset(
@@ -79,8 +79,8 @@ class Filter(Tiles):
                 rows_at, left = row * f.splat(w_row, lanes), rows - first - v * lanes
                 with f.loop(0, lanes) as i:
                     entry = f.smaller(block * lanes + i, entries - 1)
-                    part = entry // channels
-                    at = f.offset(source, (entry % channels) * w_channel, numbers.stored)
+                    part = entry % parts
+                    at = f.offset(source, (entry // parts) * w_channel, numbers.stored)
                     classes = (
                         self.class_of(f, "row", part // lane_classes),
                         self.class_of(f, "lane", part % lane_classes),

@@ -97,23 +97,30 @@ class Source(Filter):
             f.store(value, to, i * lanes, aligned=True)
 
     def emit_list_places(self) -> None:
-        """Where the lanes of a strided source begin: three rows of numbers, of their channel, row and column."""
+        """Where the lanes of a strided source begin: three rows of numbers, of their channel, row and column.
+
+        A channel's classes of taps follow each other, since they read the same lines of the source.
+        """
         with self.module.function("list_places", args=PTR, state=PTR) as f:
-            entries, blocks, channels, channel, lane_classes = self.get(
-                f, "entries", "entry_blocks", "channels", "src_channel", "lane_classes"
+            entries, blocks, channel, row_classes, lane_classes = self.get(
+                f, "entries", "entry_blocks", "src_channel", "row_classes", "lane_classes"
             )
             places = self.at(f, "at_places")
-            padded = blocks * self.lanes
+            padded, parts = blocks * self.lanes, row_classes * lane_classes
             with f.loop(0, padded) as e:
-                part = f.smaller(e, entries - 1) // channels
+                part = e % parts
                 row = f.load(I64, self.class_of(f, "row", part // lane_classes), CLASS.index["first"])
                 column = f.load(I64, self.class_of(f, "lane", part % lane_classes), CLASS.index["first"])
-                f.store((e % channels) * channel, places, e)
+                f.store((e // parts) * channel, places, e)
                 f.store(f.select(e < entries, row, EMPTY), places, e + padded)
                 f.store(column, places, e + padded * 2)
 
     def stage_strided(self, f: Function, to: Value, row: Value, column: Value, span: Value, huge: Huge) -> None:
-        """One row of the strip where samples lie a stride apart: row and column count positions of the grid."""
+        """One row of the strip where samples lie a stride apart: row and column count positions of the grid.
+
+        Two lanes that need every other one of the same samples are taken apart by shuffles. Meanwhile the next channels
+        are asked for: a row of them is too short for the hardware to see it coming.
+        """
         numbers, lanes = self.numbers, self.lanes
         stored, computed = numbers.stored, numbers.computed
         (rank, blocks) = self.get(f, "rank", "entry_blocks")
@@ -122,23 +129,56 @@ class Source(Filter):
         places = self.at(f, "at_places")
         padded, first = blocks * lanes, f.args["block"] * lanes
         readers = [LaneReader(f, numbers, lanes, near, step * stride) for near in (1, 2)]
+        numbered = f.lane_numbers(lanes)
         done = f.variable(I64, 0)
         square = f.stack(computed, lanes * lanes)
+
+        def place_of(c: Value) -> list[Value]:
+            return [f.load(I64, places, first + c + padded * n) for n in range(3)]
+
+        def pointer_to(in_channel: Value, own: Value, start: Value) -> Value:
+            return f.offset(f.args["source"], in_channel + own * row_stride + start * stride, stored)
+
+        def put(value: Value, c: Value) -> None:
+            huge.see(value)
+            f.store(value, square, c * lanes, aligned=True)
+
+        def put_pair(c: Value, pointer: Value, start: Value, width: Value) -> None:
+            halves = [f.variable(stored.of(lanes)) for _ in range(2)]
+            with f.when((start >= 0) & (start + 2 * lanes <= width)) as partly:
+                for n, half in enumerate(halves):
+                    half.set(f.load(stored.of(lanes), pointer, n * lanes))
+            with partly:
+                for n, half in enumerate(halves):
+                    mask = (numbered + f.splat(start + n * lanes, lanes)).below(f.splat(width, lanes))
+                    half.set(f.masked_load(stored.of(lanes), f.offset(pointer, n * lanes, stored), mask))
+            for n, value in enumerate(f.deinterleave([half.get() for half in halves])):
+                put(numbers.widen(f, value), c + n)
+
         for near, reader in enumerate(readers, 1):
             with f.when((step * stride).equals(near)), f.loop(0, span, lanes) as i:
                 done.set(1)
-                with f.loop(0, lanes) as c:
-                    in_channel, at_row, at_column = (f.load(I64, places, first + c + padded * n) for n in range(3))
-                    own = row * row_step + at_row
-                    start = (column + i) * step + at_column
+                with f.loop(0, lanes, 2) as pair:
+                    here, other = place_of(pair), place_of(pair + 1)
+                    own, start = row * row_step + here[1], (column + i) * step + here[2]
                     width = f.select(own.below(rows), extent, 0)
-                    low = f.smaller(f.larger((step - 1 - start) // step, 0), lanes)
-                    high = f.smaller(f.larger((width - start + (step - 1)) // step, low), lanes)
-                    within = LaneRange(*(f.splat(f.cast("trunc", n, I32), lanes) for n in (low, high - low)))
-                    pointer = f.offset(f.args["source"], in_channel + own * row_stride + start * stride, stored)
-                    (value,) = reader.read(pointer, 0, within)
-                    huge.see(value)
-                    f.store(value, square, c * lanes, aligned=True)
+                    coming = f.load(I64, places, f.smaller(first + lanes, padded - lanes) + pair)
+                    for n in range(near):
+                        f.prefetch(f.offset(pointer_to(coming, own, start), n * lanes, stored))
+                    is_pair = step.equals(2) & stride.equals(1)
+                    for mine, its, distance in zip(here, other, (0, 0, 1), strict=True):
+                        is_pair = is_pair & its.equals(mine + distance)
+                    with f.when(is_pair) as apart:
+                        put_pair(pair, pointer_to(here[0], own, start), start, width)
+                    with apart, f.loop(pair, pair + 2) as c:
+                        in_channel, at_row, at_column = place_of(c)
+                        own, start = row * row_step + at_row, (column + i) * step + at_column
+                        width = f.select(own.below(rows), extent, 0)
+                        low = f.smaller(f.larger((step - 1 - start) // step, 0), lanes)
+                        high = f.smaller(f.larger((width - start + (step - 1)) // step, low), lanes)
+                        within = LaneRange(*(f.splat(f.cast("trunc", n, I32), lanes) for n in (low, high - low)))
+                        (value,) = reader.read(pointer_to(in_channel, own, start), 0, within)
+                        put(value, c)
                 values = f.transpose([f.load(self.vector, square, c * lanes, aligned=True) for c in range(lanes)])
                 for n, value in enumerate(values):
                     f.store(value, f.offset(to, i * lanes, computed), n * lanes, aligned=True)
