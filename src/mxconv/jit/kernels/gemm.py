@@ -23,7 +23,7 @@ class Tile:
         return tuple(sorted({self.nv, -(-self.nv // 2), -(-self.nv // 4), 1}, reverse=True))
 
 
-WIDE_TILES = ((8, 3), (6, 4), (5, 5), (4, 6), (10, 2), (14, 2), (3, 7), (2, 10), (1, 14))
+WIDE_TILES = ((8, 3), (6, 4), (5, 5), (4, 6), (10, 2), (14, 2), (3, 7), (2, 10), (1, 14), (1, 16))
 TILES = ((4, 3), (5, 2), (3, 3), (2, 5), (1, 8))
 """Rows and vectors of the tiles of real numbers that are considered, for 32 registers and for 16: accumulators, the
 vectors of B and a broadcast fill them. The first measured 97% of peak with AVX2."""
