@@ -87,3 +87,19 @@ def test_an_infinite_weight_gives_the_same_for_any_blocks_and_threads(line, is_b
     corner = first[0, 3][(0,) * p.rank]
     assert np.isfinite(corner) if is_banded else np.isnan(corner)
     assert np.isfinite(np.delete(first, 3, axis=1)).all()
+
+
+@pytest.mark.parametrize("shape", ["i5x5 k3x3 s2x2 p1x1", "i13x13 k3x3 d6x6 p6x6", "i9x7 k3x3"])
+def test_groups_that_share_a_task_are_computed_as_by_themselves(shape):
+    """Staged, in bands, and in place; the last task has fewer groups."""
+    p = ConvProblem.parse(f"forward float32 n2 g18 c144->576 {shape} +bias")
+    arrays, results = small_integers(p), {}
+    for algorithm in ("channel_lanes", "scratch_free"):
+        results[algorithm] = np.full(p.y_shape, 7, np.float32)
+        with config.override(algorithms=algorithm, num_threads=2, tune="off"), planner.recording() as plans:
+            convolve(p.direction, arrays["first"], arrays["second"], results[algorithm], arrays["bias"], **how(p))
+        if algorithm == "channel_lanes":
+            block = int(plans[0].arguments[plans[0].layout.index["group_block"]])
+            assert block > 1
+            assert p.groups % block
+    assert (results["channel_lanes"] == results["scratch_free"]).all()

@@ -41,6 +41,7 @@ from .correlation import (
     measure_box,
     merged,
     roles_of,
+    share_groups,
     staged_state,
     with_row_axis,
 )
@@ -61,6 +62,8 @@ MOST_STAGED_BYTES = 1 << 20
 """What the staged copy of the smallest box may take: it is read again for every tile."""
 MOST_PIXELS = 4096
 """Pixels in a box, which are listed."""
+TASKS = 4
+"""Tasks of a thread, above which a task takes several groups: pixels and offsets are listed once a task."""
 LEAST_PRODUCTS = 64
 """Products in a sum, from which on transposing the results costs little."""
 LEAST_PRODUCTS_OF_ROWS = 256
@@ -339,7 +342,9 @@ class ChannelLanes(Plain):
         cut = choose_cut(roles, numbers, shape, lanes, threads, samples, thrift)
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
         row_blocks = -(-panels // cut.block_panels)
-        run_tasks = samples * roles.phases * row_blocks * blocks
+        others = p.batch * roles.phases * row_blocks * blocks
+        group_block, group_blocks = share_groups(p, others, TASKS * threads)
+        run_tasks = others * group_blocks
         threads = max(1, min(threads, run_tasks))
         pixels, runs = math.prod(cut.block), math.prod(cut.block[:-1])
         pixel_block = math.lcm(tile.mr, lanes)
@@ -383,6 +388,8 @@ class ChannelLanes(Plain):
             **span_of_rows(roles),
             "block_panels": cut.block_panels,
             "row_blocks": row_blocks,
+            "group_block": group_block,
+            "group_blocks": group_blocks,
             "tile_chain": chain,
             "pixel_block": pixel_block,
             "in_place": int(shape.banded or is_in_place(roles, numbers)),

@@ -27,7 +27,7 @@ from .tap_ranges import BAND, RANGE_ARGS, TAPS, TapRanges
 
 ARGS = (
     "blocks", "block_panels", "row_blocks", "tile_chain", "pixel_block", "dst_lane", "in_place",
-    "at_pixels", "at_near", "at_c",
+    "at_pixels", "at_near", "at_c", "group_block", "group_blocks",
     # whether taps that miss the image are left out
     "skips",
     *RANGE_ARGS,
@@ -277,27 +277,25 @@ class _Bundle(TapRanges):
         with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
             args = f.args["args"]
             state = self.scratch(f, args)
-            names = ("run_tasks", "blocks", "phases", "row_blocks", "groups", "src_batch", "src_group")
-            count, blocks, phases, row_blocks, groups, src_batch, src_group = self.args.read(f, args, *names)
+            names = ("run_tasks", "blocks", "phases", "row_blocks", "src_batch", "src_group")
+            count, blocks, phases, row_blocks, src_batch, src_group = self.args.read(f, args, *names)
+            groups, group_block, group_blocks = self.args.read(f, args, "groups", "group_block", "group_blocks")
             (in_place,) = self.args.read(f, args, "in_place")
             src, offsets = self.args.pointer(f, args, "src"), self.section(f, args, state, "at_offsets")
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 block, rest = task % blocks, task // blocks
                 row_block, rest = rest % row_blocks, rest // row_blocks
                 phase, rest = rest % phases, rest // phases
-                group, sample = rest % groups, rest // groups
+                first, sample = (rest % group_blocks) * group_block, rest // group_blocks
                 f.call("select_phase", args, state, phase)
                 f.call("select_block", args, state, block)
                 (empty,) = self.state.read(f, state, "empty")
                 with f.when(empty.equals(0)):
-                    source = f.offset(src, sample * src_batch + group * src_group, self.numbers.stored)
-                    staged = f.variable(PTR, self.section(f, args, state, "at_staged"))
+                    # What is listed holds for all groups.
                     with f.when(in_place.equals(1)) as otherwise:
                         f.call("read_in_place", args, state)
-                        staged.set(source)
                     with otherwise:
                         f.call("list_rows", args, state)
-                        f.call("stage", args, state, source, staged.get())
                     f.call("list_runs", args, state)
                     f.call("list_offsets", args, state, offsets)
                     self.list_what_comes(f, args, state, offsets)
@@ -307,8 +305,15 @@ class _Bundle(TapRanges):
                     pixels = f.call_for(I64, "list_pixels", args, state, misses.get())
                     sections = ("at_tiles", "at_ranges")
                     f.call("list_ranges", args, state, *(self.section(f, args, state, n) for n in sections))
-                    where = (phase, sample, group, row_block)
-                    f.call("run_panels", args, state, *where, staged.get(), pixels, misses.get())
+                    staged = f.variable(PTR)
+                    with f.loop(first, f.smaller(first + group_block, groups)) as group:
+                        source = f.offset(src, sample * src_batch + group * src_group, self.numbers.stored)
+                        staged.set(source)
+                        with f.when(in_place.equals(0)):
+                            staged.set(self.section(f, args, state, "at_staged"))
+                            f.call("stage", args, state, source, staged.get())
+                        where = (phase, sample, group, row_block)
+                        f.call("run_panels", args, state, *where, staged.get(), pixels, misses.get())
 
     def list_what_comes(self, f: Function, args: Value, state: Value, offsets: Value) -> None:
         """Behind the last offset the first ones again: after the last chain comes the next panel's first."""
