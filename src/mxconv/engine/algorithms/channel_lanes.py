@@ -236,7 +236,7 @@ def choose_cut(
         boxes = samples * roles.phases * math.prod(-(-m // b) for m, b in zip(roles.grid, block, strict=True))
         passes = -(-pixels // (PIXEL_BLOCK * tile.mr))
         cycles = tile_pixels(roles, shape, block) / tile.mr * tile_cycles(tile) + passes * PASSING * tile.nv
-        staging = (STAGING * box.staged / lanes + STAGING_ROW * box.rows) * roles.channels
+        staging = staging_cycles(roles, box, lanes)
         for blocks in (1, 2, 3, 4, panels):
             block_panels = min(-(-panels // blocks), most_panels) if thrift == 0 else 1
             tasks = boxes * -(-panels // block_panels)
@@ -247,6 +247,11 @@ def choose_cut(
                 best = cost, Cut(block, box, block_panels)
     assert best is not None
     return best[1]
+
+
+def staging_cycles(roles: Roles, box: Box, lanes: int) -> float:
+    """Cycles to stage a box, roughly; one that is read in place is empty."""
+    return (STAGING * box.staged / lanes + STAGING_ROW * box.rows) * roles.channels
 
 
 def tile_pixels(roles: Roles, shape: Shape, block: Ints) -> float:
@@ -319,8 +324,8 @@ class ChannelLanes(Plain):
         vectors = panels * tile.nv
         products = roles.channels * roles.all_taps / roles.phases
         multiplying = 2 * tile_cycles(tile) * tile_pixels(roles, shape, cut.block) / tile.mr * panels * products
-        work = boxes * (multiplying + STORING * pixels * vectors)
         tasks = boxes * -(-panels // cut.block_panels)
+        work = boxes * (multiplying + STORING * pixels * vectors) + 2 * tasks * staging_cycles(roles, cut.box, lanes)
         share = -(-tasks // threads) / max(1, tasks)  # of the thread that is done last
         seconds = vector_seconds(work, lanes, machine) * share + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)

@@ -41,9 +41,9 @@ ROUNDING = 1.35e-6
 """Largest error of N(0, 1) data, relative to the result's standard deviation, for sums of 64 products in one chain and
 tiles that amplify nothing (measured, sums of 12 to 1024 products, all tiles, a hundred thousand results each)."""
 
-STAGING, STAGING_APART, GROUPED = 8.0, 45.0, 1.2
-"""Estimate: cycles to stage a vector beyond what cuts are chosen by, likewise where pixels lie apart, and slowness of
-groups (measured)."""
+STAGING, STAGING_APART, STAGING_AHEAD, GROUPED = 8.0, 45.0, 4.0, 1.2
+"""Estimate: cycles to stage a vector beyond what cuts are chosen by, likewise where pixels lie apart, the same where
+these have been asked for in advance, and slowness of groups (measured)."""
 PACKING = (3.3, 16.0)
 """Cycles in which a vector of weights is transformed, by point and by tap."""
 
@@ -107,7 +107,10 @@ class Winograd:
         (m_row, r_row), (m_lane, r_lane) = form.row_size, form.lane_size
         staged = (cut.rows * m_row + r_row - 1) * (cut.columns * m_lane + r_lane - 1) * form.lane_residues * cut.samples
         planes = cut.depth_block * (1 if form.ring else form.outer_taps)
-        staging = cut.tasks * planes * form.blocks * staged * (STAGING_APART if form.strided else STAGING) / threads
+        lane_step = form.roles.axes[-1].src_step * form.roles.src_strides[-1]
+        first, later = STAGING_APART, STAGING_AHEAD if lane_step in (1, 2) else STAGING_APART
+        own_staging = first + (form.blocks - 1) * later if form.strided else form.blocks * STAGING
+        staging = cut.tasks * planes * staged * own_staging / threads
         slowness = GROUPED if problem.groups > 1 else 1.0
         seconds = machine.dispatch + (slowness * cut.cost + staging) * cycle
         moved = sum(math.prod(problem.shape_of(name)) for name in "xy") * problem.storage.numpy.itemsize
