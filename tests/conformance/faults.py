@@ -135,10 +135,10 @@ FAULTS: dict[str, Fault] = {
         LANES,
     ),
     "channels: those beyond the last are stored": Fault(
-        "f.loop(0, f.smaller(rows - v, lanes)) as i", "f.loop(0, lanes) as i", LANES
+        'f.loop(0, f.smaller(f.args["rows"], lanes)) as i', "f.loop(0, lanes) as i", LANES
     ),
     "transposed: the last pixels count as whole": Fault(
-        "is_whole = beside & (pixels - p >= lanes)", "is_whole = beside & (pixels - p >= 1)", LANES
+        "is_whole = beside.equals(1) & (left >= lanes)", "is_whole = beside.equals(1)", LANES
     ),
     "padding: the last tap that hits the image is left out": Fault(
         'end.set(end.get() + f.cast("zext", at < extent, I64))',

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir import I8, I64, PTR, Function, Value
+from ..ir import I1, I8, I64, PTR, Function, Value
 from ..target import Target
 from .blocks import Layout
 from .correlation import AXIS
@@ -36,6 +36,9 @@ ARGS = (
 
 AHEAD = 64
 """Products by which samples are asked for in advance: a chain of the usual length."""
+
+FEW = 8
+"""Share of a vector, up to which results are scattered pixel by pixel: transposing a square costs more."""
 
 PIXEL = Layout(("staged", "dst"))
 """One grid position of a box: where its window begins in the staged copy, and where its result goes."""
@@ -69,7 +72,8 @@ class _Bundle(TapRanges):
         self.emit_list_pixels()
         self.emit_tile("tile", is_first=False)
         self.emit_tile("first_tile", is_first=True)
-        self.emit_transpose()
+        self.emit_finish_whole()
+        self.emit_finish_square()
         self.emit_finish()
         self.emit_run_panels()
         self.emit_run()
@@ -215,13 +219,51 @@ class _Bundle(TapRanges):
 
     # ---- results
 
-    def emit_transpose(self) -> None:
-        """to[channel][pixel] = c[pixel][channel], a square of one vector each way."""
+    def emit_finish_whole(self) -> None:
+        """Finish a square of as many neighbouring pixels as channels, and store it transposed."""
         lanes = self.lanes
-        with self.module.function("transpose", c=PTR, to=PTR) as f:
-            rows = [f.load(self.vector, f.args["c"], i * self.nr, aligned=True) for i in range(lanes)]
-            for i, row in enumerate(f.transpose(rows)):
-                f.store(row, f.args["to"], i * lanes, aligned=True)
+        with self.module.function("finish_whole", args=PTR, channel=I64, sums=PTR, to=PTR) as f:
+            args, to = f.args["args"], f.args["to"]
+            (dst_channel,) = self.args.read(f, args, "dst_channel")
+            epilogue, channel = Epilogue(f, self.numbers, lanes, self.args, args, self.epilogue), f.args["channel"]
+            totals = [f.load(self.vector, f.args["sums"], i * self.nr, aligned=True) for i in range(lanes)]
+            if "add" in self.epilogue:
+                # A residual lies as the result does.
+                for i, row in enumerate(f.transpose(totals)):
+                    epilogue.begin_row(channel + i)
+                    epilogue.store([row], [Place(f.offset(to, dst_channel * i, self.numbers.result))])
+            else:
+                epilogue.begin_lanes(channel, f.constant(1, I1.of(lanes)))
+                for i, row in enumerate(f.transpose([epilogue.finish([total])[0] for total in totals])):
+                    f.store(self.numbers.narrow(f, row), f.offset(to, dst_channel * i, self.numbers.result))
+
+    def emit_finish_square(self) -> None:
+        """The same of any `pixels` and `rows` that a square may hold; whether they are neighbours `beside` says."""
+        numbers, lanes = self.numbers, self.lanes
+        with self.module.function(
+            "finish_square", args=PTR, channel=I64, sums=PTR, result=PTR, rows=I64, table=PTR, pixels=I64, beside=I64
+        ) as f:
+            args, table, beside = (f.args[n] for n in ("args", "table", "beside"))
+            (dst_channel,) = self.args.read(f, args, "dst_channel")
+            (start,) = PIXEL.read(f, table, "dst")
+            epilogue = Epilogue(f, numbers, lanes, self.args, args, self.epilogue)
+            square, apart = f.stack(numbers.computed, lanes * lanes), f.variable(I64.of(lanes), 0)
+            totals = [f.load(self.vector, f.args["sums"], i * self.nr, aligned=True) for i in range(lanes)]
+            for n, row in enumerate(f.transpose(totals)):
+                f.store(row, square, n * lanes, aligned=True)
+            mask = f.lane_numbers(lanes) < f.splat(f.args["pixels"], lanes)
+            with f.when(beside.equals(0)):
+                index = f.lane_numbers(lanes) * len(PIXEL) + PIXEL.index["dst"]
+                apart.set(f.gather(I64.of(lanes), f.offset(table, index, I64), mask))
+            with f.loop(0, f.smaller(f.args["rows"], lanes)) as i:
+                epilogue.begin_row(f.args["channel"] + i)
+                total = f.load(self.vector, square, i * lanes, aligned=True)
+                row = f.offset(f.args["result"], i * dst_channel, numbers.result)
+                neighbours = f.offset(row, start, numbers.result)
+                with f.when(beside.equals(1)) as scattered:
+                    epilogue.store([total], [Place(neighbours, mask)])
+                with scattered:
+                    epilogue.store([total], [Place(f.offset(row, apart.get(), numbers.result), mask)])
 
     def emit_finish(self) -> None:
         """Finish the sums of a block of pixels (see epilogue.py) and store them.
@@ -233,43 +275,36 @@ class _Bundle(TapRanges):
         with self.module.function(
             "finish", args=PTR, state=PTR, result=PTR, channel=I64, rows=I64, first=I64, pixels=I64
         ) as f:
-            args, state, result, rows = (f.args[n] for n in ("args", "state", "result", "rows"))
+            args, state, rows = (f.args[n] for n in ("args", "state", "rows"))
             first, pixels = f.args["first"], f.args["pixels"]
             table, near, c = (self.section(f, args, state, n) for n in ("at_pixels", "at_near", "at_c"))
             (dst_channel,) = self.args.read(f, args, "dst_channel")
             epilogue = Epilogue(f, numbers, lanes, self.args, args, self.epilogue)
-            square, apart = f.stack(numbers.computed, lanes * lanes), f.variable(I64.of(lanes), 0)
-            pixel_table = f.offset(table, first * len(PIXEL), I64)
+            apart = f.lane_numbers(lanes) * f.splat(dst_channel, lanes)
             with f.loop(0, rows, lanes) as v:
                 exists = f.lane_numbers(lanes) < f.splat(rows - v, lanes)
-                with f.when(dst_channel.equals(1)) as otherwise:
-                    epilogue.begin_lanes(f.args["channel"] + v, exists)
-                    with f.loop(0, pixels) as p:
-                        (at,) = PIXEL.read(f, f.offset(pixel_table, p * len(PIXEL), I64), "dst")
-                        total = f.load(self.vector, f.offset(c, p * self.nr + v, numbers.computed), aligned=True)
-                        epilogue.store([total], [Place(f.offset(result, at + v, numbers.result), exists)])
-                with otherwise, f.loop(0, pixels, lanes) as p:
-                    f.call("transpose", f.offset(c, p * self.nr + v, numbers.computed), square)
-                    own = f.offset(pixel_table, p * len(PIXEL), I64)
-                    (start,) = PIXEL.read(f, own, "dst")
-                    beside = f.load(I64, near, (first + p) // lanes).equals(1)
-                    is_whole = beside & (pixels - p >= lanes)
-                    mask = f.lane_numbers(lanes) < f.splat(pixels - p, lanes)
-                    with f.when(beside ^ 1):
-                        index = f.lane_numbers(lanes) * len(PIXEL) + PIXEL.index["dst"]
-                        apart.set(f.gather(I64.of(lanes), f.offset(own, index, I64), mask))
-                    with f.loop(0, f.smaller(rows - v, lanes)) as i:
-                        epilogue.begin_row(f.args["channel"] + v + i)
-                        total = f.load(self.vector, square, i * lanes, aligned=True)
-                        row = f.offset(result, (v + i) * dst_channel, numbers.result)
-                        neighbours = f.offset(row, start, numbers.result)
-                        with f.when(is_whole) as partly:
-                            epilogue.store([total], [Place(neighbours)])
+                channel, result = f.args["channel"] + v, f.offset(f.args["result"], v * dst_channel, numbers.result)
+                epilogue.begin_lanes(channel, exists)
+                with f.loop(0, pixels, lanes) as p:
+                    left, sums = pixels - p, f.offset(c, p * self.nr + v, numbers.computed)
+                    own = f.offset(table, (first + p) * len(PIXEL), I64)
+                    is_few = dst_channel.equals(1) | (left <= max(1, lanes // FEW))
+                    with f.when(is_few) as many, f.loop(0, f.smaller(left, lanes)) as i:
+                        (at,) = PIXEL.read(f, f.offset(own, i * len(PIXEL), I64), "dst")
+                        total = f.load(self.vector, f.offset(sums, i * self.nr, numbers.computed), aligned=True)
+                        pixel = f.offset(result, at, numbers.result)
+                        with f.when(dst_channel.equals(1)) as scattered:
+                            epilogue.store([total], [Place(pixel, exists)])
+                        with scattered:
+                            epilogue.store([total], [Place(f.offset(pixel, apart, numbers.result), exists)])
+                    with many:
+                        beside = f.load(I64, near, (first + p) // lanes)
+                        to = f.offset(result, PIXEL.read(f, own, "dst")[0], numbers.result)
+                        is_whole = beside.equals(1) & (left >= lanes)
+                        with f.when(is_whole & (rows - v >= lanes)) as partly:
+                            f.call("finish_whole", args, channel, sums, to)
                         with partly:
-                            with f.when(beside) as scattered:
-                                epilogue.store([total], [Place(neighbours, mask)])
-                            with scattered:
-                                epilogue.store([total], [Place(f.offset(row, apart.get(), numbers.result), mask)])
+                            f.call("finish_square", args, channel, sums, result, rows - v, own, left, beside)
 
     # ---- the driver
 
