@@ -325,6 +325,7 @@ def _choose_cut(
     channels = own_blocks * lanes * form.outer_taps
     chains = -(-channels // CHAIN)
     weight = points * channels * roles.rows * size
+    all_weights = weight * (roles.phases // lane_phases)  # threads come to different phases at a time
     new_planes = 1 if form.ring else form.outer_taps
     first_planes = form.outer_taps - 1 if form.ring else 0
     v_tile, m_tile = form.slots * points * own_blocks * lanes * size, points * lanes * size
@@ -353,7 +354,7 @@ def _choose_cut(
         taken = v_bytes + m_bytes
         work = points * (channels * product + panels * rounded * tile.nv * 1.5 * chains) + tiles * back_tile
         if weight + taken > CACHED_BYTES:
-            work += weight / (STREAM[0] if weight <= KEPT_BYTES else STREAM[1])
+            work += weight / (STREAM[0] if all_weights <= KEPT_BYTES else STREAM[1])
         slowness = 1.0
         if taken > CACHED_BYTES:
             work += v_bytes * max(1, panels // max(1, PRODUCT_BYTES // m_bytes)) / AGAIN

@@ -1,9 +1,9 @@
 """Weight gradient of depthwise convolutions, channels in lanes: dw[t] = sum over pixels p of dy[p] * x[p*stride + t].
 
-A task owns some vectors of channels. For each row tap the sums of all column taps stay in registers, some pixels' apart,
-while a pass goes through a block of pixels whose number bounds the chains of additions; they are then added to a second
-level in scratch. Arrays whose channels are neighbours are read where they lie; columns beside the image are zeros.
-Images whose pixels are neighbours are transposed first, a sample at a time (see depthwise_transposed.py).
+A task owns some vectors of channels. For each row tap the sums of all column taps stay in registers, some pixels'
+apart, while a pass goes through a block of pixels whose number bounds the chains of additions; they are then added to a
+second level in scratch. Arrays whose channels are neighbours are read where they lie; columns beside the image are
+zeros. Images whose pixels are neighbours are transposed first, a sample at a time (see depthwise_transposed.py).
 """
 
 from __future__ import annotations
