@@ -74,7 +74,7 @@ def test_the_command_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "s.txt").write_text(f"{FORWARD}\n{WEIGHT}\n")
     page = tmp_path / "accuracy.md"
     assert accuracy.main([str(tmp_path / "s.txt"), "--only", "sm*", "--write", str(page)]) == 0
-    assert "small             implicit_gemm" in capsys.readouterr().out
+    assert "small               implicit_gemm" in capsys.readouterr().out
     text = page.read_text()
     assert "| small | implicit_gemm | 3.0e-06 | " in text
     assert f"| small | `{FORWARD.problem}` |" in text
