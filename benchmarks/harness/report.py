@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from .results import OURS, Entry, Results, Row
 from .training import describe_layers, group_layers, tabulate
 
 FASTER, SLOWER = "#2a78b5", "#c8553d"
+MOST_NAMES = 12
+"""Rows that are named for one reason."""
 MOST_BARS = 120
 """Rows in a picture: more can be neither read nor stored well."""
 
@@ -118,8 +120,14 @@ def _absences(rows: Iterable[Row]) -> list[str]:
                 reasons.setdefault((name, entry.status, entry.reason), []).append(row.name)
     if not reasons:
         return []
-    lines = [f"* {n}, {status} ({', '.join(where)}): {why}" for (n, status, why), where in sorted(reasons.items())]
+    lines = [f"* {n}, {status} ({_some(where)}): {why}" for (n, status, why), where in sorted(reasons.items())]
     return ["Not timed:", "", *lines]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Those names, or the first ones and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:MOST_NAMES])} and {more} more"
 
 
 def draw(results: Results, path: Path) -> None:

@@ -19,6 +19,8 @@ from mxconv.engine.timing import Timing
 from mxconv.jit import target
 
 OURS = "mxconv"
+ROUGHLY = ("prepare", "first_call", "error")
+"""What is measured once; two digits are kept."""
 
 
 def is_ours(library: str) -> bool:
@@ -109,7 +111,7 @@ class Results:
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all: a line for each row, of an entry only what is known, and numbers to four
-        digits, which is closer than two runs agree."""
+        digits, which is closer than two runs agree (see ROUGHLY)."""
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = _rounded(asdict(self))
         rows = stored.pop("rows")
@@ -186,15 +188,17 @@ def _revision() -> str:
 def _known(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What a stored entry says beyond the defaults."""
     usual = asdict(Entry())
-    return {name: value for name, value in entry.items() if value != usual[name]}
+    return {
+        name: _rounded(value, 2) if name in ROUGHLY else value for name, value in entry.items() if value != usual[name]
+    }
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: Any, digits: int = 4) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.4g}")
+        return float(f"{value:.{digits}g}")
     if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value
+        return {name: _rounded(item, digits) for name, item in value.items()}
+    return [_rounded(item, digits) for item in value] if isinstance(value, list) else value
 
 
 def _compact(value: Any) -> str:

@@ -19,7 +19,7 @@ def prepare(problem: Problem, constants: dict[str, np.ndarray]) -> Prepared:
     need_direction(p, "forward")
     need_dtype(p, "float32", "float64", "complex64", "complex128")
     if not p.is_depthwise:
-        raise Refusal("sums over channels: SciPy convolves single channels")
+        raise Refusal("sums over channels")
     if {*p.stride, *p.dilation} != {1}:
         raise Refusal("stride or dilation: SciPy has neither")
     axes = tuple(range(2, 2 + p.rank))

@@ -207,11 +207,11 @@ def test_results_survive_the_file(tmp_path: Path) -> None:
 
 
 def test_a_file_holds_what_is_known_to_four_digits(tmp_path: Path) -> None:
-    entries = {"a": Entry(median=0.00123456789, rounds=[123456.0]), "b": Entry("refused", "why")}
+    entries = {"a": Entry(median=0.00123456789, rounds=[123456.0], error=1.234e-7), "b": Entry("refused", "why")}
     Results({}, {}, {}, [Row("n", "p", "", 123456789, 1.0, entries)]).save(tmp_path / "r.json")
     (row,) = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert row["entries"] == {
-        "a": {"median": 0.001235, "rounds": [123500.0]},
+        "a": {"median": 0.001235, "rounds": [123500.0], "error": 1.2e-7},
         "b": {"status": "refused", "reason": "why"},
     }
     assert row["flops"] == 123456789

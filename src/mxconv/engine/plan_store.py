@@ -24,7 +24,7 @@ Rates: TypeAlias = Mapping[str, float]
 
 MOST_CLASSES = 2000
 """Classes kept; the ones that were measured longest ago go first."""
-STEPS = 2
+STEPS = 4
 """Classes of extents between a power of 2 and the next."""
 
 
@@ -35,7 +35,7 @@ def class_of(problem: ConvProblem, target: Target, packs_weight: bool) -> str:
     >>> from mxconv.jit.target import current
     >>> p = ConvProblem.parse("forward float32 n8 g1 c64->128 i57x60 k3x3 s2x2 p1x1 +bias")
     >>> class_of(p, current(), False).partition(" ")[2]
-    'forward float32 n8 g1 c64->128 i64x64 k3x3 s2x2 d1x1 first first'
+    'forward float32 n8 g1 c64->128 i54x64 k3x3 s2x2 d1x1 first first'
     """
     return " ".join(
         (
