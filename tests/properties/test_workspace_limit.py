@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import random
+import threading
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
@@ -105,9 +107,12 @@ def test_the_memory_that_a_call_takes_is_what_its_ledger_says(line, limit):
     with config.override(num_threads=2):
         call()
         with planner.recording() as plans:
+            # A thread that has not called yet has no workspace of earlier calls.
+            thread = threading.Thread(target=contextvars.copy_context().run, args=(call,))
             tracemalloc.start()
             try:
-                call()
+                thread.start()
+                thread.join()
                 _, peak = tracemalloc.get_traced_memory()
             finally:
                 tracemalloc.stop()

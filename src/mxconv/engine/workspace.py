@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 ALIGNMENT = 64
 SPARE_BYTES = 256 << 10
-"""Workspaces up to this size are one and the same piece of memory in all calls of a thread: it stays in a cache, and
-its address says that an argument block can be used again."""
+"""Of workspaces up to this size a thread keeps the largest for its next call: it stays in a cache, and its address says
+that an argument block can be used again."""
 _BYTE = np.dtype(np.uint8)
 
 Workspace: TypeAlias = "tuple[npt.NDArray[np.uint8], int]"
@@ -67,12 +67,13 @@ class Ledger:
         if self.total > SPARE_BYTES:
             return _fresh(self.total)
         spare, _spare.workspace = _spare.workspace, None  # a signal's handler may call while it is in use
-        return _fresh(SPARE_BYTES) if spare is None else spare
+        return _fresh(self.total) if spare is None or _room(spare) < self.total else spare
 
     def release(self, workspace: Workspace) -> None:
         """Keep a workspace that was allocated here for the thread's next call, if it is small."""
         if self.total <= SPARE_BYTES:
-            _spare.workspace = workspace
+            other = _spare.workspace
+            _spare.workspace = workspace if other is None or _room(other) < _room(workspace) else other
 
 
 class _Spare(threading.local):
@@ -82,6 +83,10 @@ class _Spare(threading.local):
 
 
 _spare = _Spare()
+
+
+def _room(workspace: Workspace) -> int:
+    return workspace[0].nbytes - ALIGNMENT
 
 
 def _fresh(size: int) -> Workspace:

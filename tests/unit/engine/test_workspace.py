@@ -49,21 +49,26 @@ def test_a_small_workspace_is_the_threads_next_one_but_no_two_have_it_at_once():
     small.book("a", 1000)
     other.book("a", SPARE_BYTES)
     large.book("a", SPARE_BYTES + 1)
-    first, nested = small.allocate(), other.allocate()
-    assert abs(first[1] - nested[1]) >= SPARE_BYTES, "a call inside a call has its own"
-    other.release(nested)
-    small.release(first)
-    assert small.allocate() is first
-    small.release(first)
-    big = large.allocate()
-    assert big[0].nbytes > SPARE_BYTES
-    large.release(big)
-    assert other.allocate() is first, "a large one is not kept"
     seen = []
-    thread = threading.Thread(target=lambda: seen.append(small.allocate()[1]))
+
+    def calls() -> None:
+        nested, first = small.allocate(), other.allocate()
+        assert nested[0].nbytes == small.total + ALIGNMENT, "no more than is booked"
+        assert not first[1] - small.total < nested[1] < first[1] + SPARE_BYTES, "a call inside a call has its own"
+        other.release(first)
+        small.release(nested)
+        assert small.allocate() is first, "the larger one is kept"
+        small.release(first)
+        big = large.allocate()
+        assert big[0].nbytes > SPARE_BYTES
+        large.release(big)
+        assert other.allocate() is first, "a large one is not kept"
+        seen.append(first)
+
+    thread = threading.Thread(target=calls)  # one that has no workspace yet
     thread.start()
     thread.join()
-    assert abs(seen[0] - first[1]) >= SPARE_BYTES, "other threads have their own"
+    assert [small.allocate() is first for first in seen] == [False], "other threads have their own"
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (0, 4), ()])
