@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .run_case import guarded_allocate, named_compile, run_case
 
     workspace.Ledger.allocate = guarded_allocate
+    workspace.Ledger.release = lambda ledger, used: None  # a guarded one is never used again
     compiler.compile_module = named_compile
 
     def run(case):
