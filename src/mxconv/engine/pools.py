@@ -92,10 +92,10 @@ class NativePool:
 
     def confine(self, cpus: Sequence[int]) -> None:
         """Keep the threads on these CPUs."""
-        if cpus == self.cpus:
-            self.cpus = cpus
+        is_same = cpus == self.cpus
+        self.cpus = cpus  # this very object is known again without being compared
+        if is_same:
             return
-        self.cpus = cpus
         fits = max(cpus) < 64 * MASK_WORDS
         self._slots[POOL.index["cpus"]] = len(cpus) if fits else 0
         for i, word in enumerate(os_threads.cpu_mask(cpus, MASK_WORDS)):
