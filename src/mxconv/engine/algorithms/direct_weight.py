@@ -66,11 +66,18 @@ STORING, ADDING, TWICE = 4.0, 4.0, 1.0
 """Estimate: storing the sums, adding those of the slices, and reading x and dy, relative to copying them."""
 
 
+def slowness(tile: Tile) -> float:
+    """How much longer a product takes where a tile loads more than it multiplies: a vector of dy for each column, a
+    scalar of x for each row, and a place."""
+    return max(1.0, (tile.nv + tile.mr + 1) / (tile.mr * tile.nv))
+
+
 def tile_for(target: Target, lanes: int, rows: int) -> Tile:
-    """Accumulators that fill the registers, no wider than the result channels, and few enough source pointers."""
-    widest = 4 if target.registers >= 32 else 2
-    nv = max(1, min(widest, -(-rows // lanes)))
-    return Tile(6 if nv == widest else 8, nv)
+    """The tile with the least work for so many result channels, of those whose accumulators fill the registers and
+    whose source pointers are few enough."""
+    shapes = ((6, 4), (8, 3), (10, 2), (10, 1)) if target.registers >= 32 else ((6, 2), (8, 1))
+    tiles, vectors = [Tile(*shape) for shape in shapes], -(-rows // lanes)
+    return min(tiles, key=lambda tile: -(-vectors // tile.nv) * tile.nv * slowness(tile))
 
 
 def _evenly(count: int, most: int) -> int:
@@ -173,8 +180,7 @@ class DirectWeight(Plain):
         panels = -(-roles.rows // (tile.nv * lanes))
         vectors = panels * tile.nv
         # A tile's products, dy transposed for each part of the channels, and x staged once for them all.
-        slowness = TILE * max(1.0, 1 / tile.nv + 1 / tile.mr)  # narrow tiles load more than they multiply
-        work = p.groups * pixels * vectors * (slowness * pairs + TRANSPOSING * -(-own // PART_PAIRS[1]))
+        work = p.groups * pixels * vectors * (TILE * slowness(tile) * pairs + TRANSPOSING * -(-own // PART_PAIRS[1]))
         work += STAGING * p.groups * pixels * roles.channels * math.prod(axis.src_step for axis in roles.axes) / lanes
         slices = _slices(p, roles, panels, pixels // SLICE_PIXELS)
         sums = (ADDING * slices if slices > 1 else STORING) * p.groups * pairs * vectors * lanes * size

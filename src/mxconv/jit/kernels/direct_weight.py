@@ -145,12 +145,14 @@ class _Bundle(WeightPanels):
             names = ("src_batch", "src_group", "src_channel", "dst_batch", "dst_group", "dst_channel", "dst_lane")
             src_batch, src_group, src_channel, dst_batch, dst_group, dst_channel, lane = self.args.read(f, args, *names)
             sample, block = box // blocks * box_samples, box % blocks
-            f.call("select_block", args, state, block)
-            f.call("list_rows", args, state)
-            f.call("list_runs", args, state)
-            f.call("list_segments", args, state)
-            f.call("list_offsets", args, state, self.section(f, args, state, "at_offsets"))
-            self.fill_up_offsets(f, args, state, f.args["pair_groups"])
+            # Samples that are one box each have the same lists.
+            with f.when(f.args["first"].equals(1) | (blocks > 1)):
+                f.call("select_block", args, state, block)
+                f.call("list_rows", args, state)
+                f.call("list_runs", args, state)
+                f.call("list_segments", args, state)
+                f.call("list_offsets", args, state, self.section(f, args, state, "at_offsets"))
+                self.fill_up_offsets(f, args, state, f.args["pair_groups"])
             own, first_channel = self.state.read(f, state, "own_channels", "first_channel")
             plane, runs = self.state.read(f, state, "plane", "runs")
             (columns,) = self.own(f, state, rank - 1, "length")

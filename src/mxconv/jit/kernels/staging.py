@@ -133,28 +133,40 @@ class Staging(Correlation):
             tables = self.args.pointer(f, args, "tables")
             (rank,) = self.args.read(f, args, "rank")
             rows = self.section(f, args, state, "at_rows")
-            total = f.variable(I64, 1)
-            with f.loop(0, rank - 1) as a:
-                total.set(total.get() * self.own(f, state, a, "span")[0])
-            rest, source, staged, inside = (f.variable(I64) for _ in range(4))
-            with f.loop(0, total.get()) as n:
+            planes = f.variable(I64, 1)
+            with f.loop(0, rank - 2) as a:
+                planes.set(planes.get() * self.own(f, state, a, "span")[0])
+            rest, source, staged, inside, residue, quotient = (f.variable(I64) for _ in range(6))
+            names = ("extent", "src_stride", "split")
+            extent, src_stride, split = self.axis(f, tables, rank - 2, *names)
+            low, span, own, by_phase = self.own(f, state, rank - 2, "low", "span", "staged", "phase_staged")
+            with f.loop(0, planes.get()) as n:
                 rest.set(n)
-                source.set(0)
+                source.set(low * src_stride)
                 staged.set(0)
                 inside.set(1)
-                with f.loop(0, rank - 1) as i:
-                    a = rank - 2 - i
-                    extent, src_stride, split = self.axis(f, tables, a, "extent", "src_stride", "split")
-                    low, span, own, by_phase = self.own(f, state, a, "low", "span", "staged", "phase_staged")
-                    at = rest.get() % span
-                    rest.set(rest.get() // span)
-                    source.set(source.get() + (low + at) * src_stride)
-                    staged.set(staged.get() + self.staged_place(f, at, split, own, by_phase))
-                    inside.set(inside.get() & f.cast("zext", (low + at).below(extent), I64))
-                row = f.offset(rows, n * len(ROW_LIST), I64)
-                for name, cell in (("source", source), ("staged", staged), ("inside", inside)):
-                    f.store(cell.get(), row, ROW_LIST.index[name])
-            f.store(total.get(), state, self.state.index["rows"])
+                with f.loop(0, rank - 2) as i:
+                    a = rank - 3 - i
+                    outer_extent, stride, outer_split = self.axis(f, tables, a, *names)
+                    begin, length, outer, outer_phase = self.own(f, state, a, "low", "span", "staged", "phase_staged")
+                    at = rest.get() % length
+                    rest.set(rest.get() // length)
+                    source.set(source.get() + (begin + at) * stride)
+                    staged.set(staged.get() + self.staged_place(f, at, outer_split, outer, outer_phase))
+                    inside.set(inside.get() & f.cast("zext", (begin + at).below(outer_extent), I64))
+                residue.set(0)  # of a row's number by the split: there are many rows, and divisions take long
+                quotient.set(0)
+                with f.loop(0, span) as at:
+                    row = f.offset(rows, (n * span + at) * len(ROW_LIST), I64)
+                    f.store(source.get() + at * src_stride, row, ROW_LIST.index["source"])
+                    place = residue.get() * by_phase + quotient.get() * own
+                    f.store(staged.get() + place, row, ROW_LIST.index["staged"])
+                    exists = f.cast("zext", (low + at).below(extent), I64)
+                    f.store(inside.get() & exists, row, ROW_LIST.index["inside"])
+                    is_over = f.cast("zext", (residue.get() + 1).equals(split), I64)
+                    residue.set((residue.get() + 1) * (1 - is_over))
+                    quotient.set(quotient.get() + is_over)
+            f.store(planes.get() * span, state, self.state.index["rows"])
 
     def emit_list_runs(self) -> None:
         """Every position on the leading axes."""
