@@ -30,8 +30,12 @@ class Fault:
 GEMM = "implicit_gemm,direct_weight,scratch_free"
 LANES = "channel_lanes,direct_weight,scratch_free"
 FFT_1D = ("fft_1d", "fft_1d_problems")
-DEPTHWISE = ("depthwise,depthwise_lanes,depthwise_phases,depthwise_lanes_weight,depthwise_weight", "depthwise_problems")
+DEPTHWISE = (
+    "scaling,depthwise,depthwise_lanes,depthwise_phases,depthwise_lanes_weight,depthwise_weight",
+    "depthwise_problems",
+)
 FFT_2D = ("fft_2d", "fft_2d_problems")
+FFT_FLAT = ("fft_flat", "fft_flat_problems")
 WINOGRAD = ("winograd_4", "winograd_problems")
 PHASE_ROWS = ("phase_rows", "phase_rows_problems")
 
@@ -180,7 +184,7 @@ FAULTS: dict[str, Fault] = {
     "phases: one column too many is stored": Fault(
         "place.below(f.splat(exist, lanes))", "place.below(f.splat(exist + 1, lanes))", *PHASE_ROWS
     ),
-    "phases: each piece begins the sums": Fault("(piece | channel).equals(0)", "channel.equals(0)", *PHASE_ROWS),
+    "phases: each piece begins the sums": Fault("(n | channel).equals(0)", "channel.equals(0)", *PHASE_ROWS),
     "phases: each block has the weights of the first": Fault("+ channel * taps", "+ 0 * taps", *PHASE_ROWS),
     # the weight gradient
     "slices: only the first begins its sums": Fault(
@@ -278,6 +282,24 @@ FAULTS: dict[str, Fault] = {
     ),
     "fft_1d: taps of another set": Fault("family % sets * len(SET)", "(family + 1) % sets * len(SET)", *FFT_1D),
     "fft_1d: a position that no sample reaches": Fault("& (there % divide).equals(0) &", "&", *FFT_1D),
+    # fft_flat's kernels
+    "fft_flat: rows are too near": Fault(
+        "max(extent, extent - low, axis.positions, axis.positions + high)",
+        "max(extent, extent - low, axis.positions, axis.positions + high - 1)",
+        *FFT_FLAT,
+    ),
+    "fft_flat: what wraps around meets samples": Fault(
+        "max(self.samples - self.first, self.results + last)", "self.samples - self.first", *FFT_FLAT
+    ),
+    "fft_flat: the last place of a row is not stored": Fault(
+        "f.smaller(start + width, count)", "f.smaller(start + width - 1, count)", *FFT_FLAT
+    ),
+    "fft_flat: one sample too many is staged": Fault(
+        "low, high = f.larger(start, 0), f.smaller(start + extent, half * 2)",
+        "low, high = f.larger(start, 0), f.smaller(start + extent + 1, half * 2)",
+        *FFT_FLAT,
+    ),
+    "fft_flat: taps of the first phase": Fault("f.select(exists, row // rows, 0)", "f.zero(I64)", *FFT_FLAT),
     # fft_2d's kernels
     "fft_2d: a tile is one result too long": Fault(
         "results = min(size - taps + 1, axis.positions)", "results = min(size - taps + 2, axis.positions)", *FFT_2D
@@ -372,6 +394,10 @@ FAULTS: dict[str, Fault] = {
         "exists = f.lane_numbers(lanes) < f.splat(taps - t, lanes)",
         "exists = f.lane_numbers(lanes) < f.splat(taps, lanes)",
         *DEPTHWISE,
+    ),
+    "scaling: a pixel beyond the last is stored": Fault("first_lanes < some", "first_lanes <= some", *DEPTHWISE),
+    "scaling: vectors that are left over": Fault(
+        "with f.loop(whole, end, lanes)", "with f.loop(whole, end - lanes, lanes)", *DEPTHWISE
     ),
     # the language and the conversions
     "second level: the first chain is added to rubbish": Fault(

@@ -66,6 +66,8 @@ SUMS_BYTES = 256 << 10
 """What the sums of a run may take, before they are stored."""
 MOST_STAGED_BYTES = 8 << 20
 """What the staged copy of the smallest box may take."""
+FAR_BYTES = 8 << 20
+"""Bytes of a source of which the next channels are asked for: a smaller one is often in a common L3 cache."""
 LANE_TILES = (32, 16, 12, 8, 6, 5, 4, 3, 2, 1)
 """Widths of a box that are considered, in tiles, besides all of an image's."""
 ADDING, STORING, STAGING, STAGING_ROWS, BOX = 1.5, 3.0, 3.5, 8.0, 800.0
@@ -88,10 +90,9 @@ class Rows:
     """Of the destination, on these axes."""
 
     @property
-    def joined(self) -> tuple[int, int]:
-        """The two axes, on which one staged copy serves all pieces."""
-        rank = len(self.roles.axes)
-        return rank - 2, rank - 1
+    def joined(self) -> Ints:
+        """All axes: one staged copy serves all phases."""
+        return tuple(range(len(self.roles.axes)))
 
     def rows_of(self, piece: int) -> int:
         return self.results * math.prod(map(len, self.pieces[piece]))
@@ -105,7 +106,7 @@ class Rows:
 
     @property
     def outer_phases(self) -> int:
-        """Phases of the axes further out, whose boxes are their own."""
+        """Phases of the axes further out, whose sums are their own."""
         return self.roles.phases // len(self.pieces)
 
 
@@ -161,6 +162,7 @@ class Cut:
     block: Ints
     box: Box
     runs: int
+    """Runs of all outer phases together."""
     vectors: int
     """Vectors of virtual pixels in a run."""
     cycles: float
@@ -211,10 +213,10 @@ def _choose_cut(
     for plane, row, lane in itertools.product(planes, halves(most_rows, limit), widths):
         block = (*(1,) * (len(grid) - 3), *(plane,) * (len(grid) > 2), row, lane)
         box = measure_box(roles, block, splits, lanes, rows.joined)
-        runs, vectors = math.prod(block[:-2]), -(-((row - 1) * box.pitch + lane) // lanes)
+        runs, vectors = rows.outer_phases * math.prod(block[:-2]), -(-((row - 1) * box.pitch + lane) // lanes)
         staged, sums = box.staged * together * size, runs * (roles.rows + 1) * vectors * lanes * size
         is_large = staged > STAGED_BYTES >> thrift or sums > SUMS_BYTES >> thrift
-        boxes = p.batch * p.groups * rows.outer_phases * math.prod(-(-m // b) for m, b in zip(grid, block, strict=True))
+        boxes = p.batch * p.groups * math.prod(-(-m // b) for m, b in zip(grid, block, strict=True))
         work = runs * (cycles(tile, vectors) * products + ADDING * vectors * chains)
         work += STORING * runs * row * -(-lane // lanes) * roles.rows
         work += roles.channels * (STAGING * box.staged / lanes + STAGING_ROWS * box.rows) + BOX
@@ -286,13 +288,13 @@ class PhaseRows(Plain):
         cut = choose_cut(p, target, threads, thrift)
         tile, chain = cut.tile, cut.chain
         blocks = math.prod(-(-n // b) for n, b in zip(roles.grid, cut.block, strict=True))
-        others = p.batch * rows.outer_phases * blocks
+        others = p.batch * blocks
         group_block, group_blocks = share_groups(p, others, 6 * threads, 64)
         run_tasks = others * group_blocks
         threads = max(1, min(threads, run_tasks))
         row_groups = -(-roles.rows // tile.mr)
         together, pieces = channel_block(rows), len(rows.pieces)
-        products, c_row = max(1, roles.channels * roles.most_taps), cut.vectors * lanes
+        offsets_row, c_row = max(1, together * roles.most_taps), cut.vectors * lanes
         c_run = (roles.rows + 1) * c_row
 
         scratch = Ledger()
@@ -300,8 +302,8 @@ class PhaseRows(Plain):
         for name, bytes_ in (
             ("at_rows", 8 * len(staging.ROW_LIST) * cut.box.rows),
             ("at_runs", 8 * len(staging.RUN_LIST) * cut.runs),
-            ("at_pieces", 8 * len(PIECE) * pieces),
-            ("at_offsets", 8 * products * pieces),
+            ("at_pieces", 8 * len(PIECE) * roles.phases),
+            ("at_offsets", 8 * offsets_row * roles.phases),
             # Storing reads whole vectors, of the row beyond the last at most.
             ("at_c", cut.runs * c_run * size),
             # Tiles read whole vectors from the last pixel's place on, and staged rows are stored as whole vectors.
@@ -325,8 +327,11 @@ class PhaseRows(Plain):
             "dst_lane": roles.dst_strides[-1],
             "c_row": c_row,
             "c_run": c_run,
+            "c_outer": c_run * cut.runs // rows.outer_phases,
+            "outer_phases": rows.outer_phases,
+            "asks": int(math.prod(p.shape_of(roles.src)) * numbers.dtype.itemsize >= FAR_BYTES),
             "channel_block": together,
-            "offsets_row": products,
+            "offsets_row": offsets_row,
             "pieces": pieces,
             "row_table": address_of(table),
             "results": rows.results,
@@ -341,7 +346,11 @@ class PhaseRows(Plain):
         return Plan(
             problem=p,
             algorithm=self.name,
-            blocks={"pixels": blocks, "channels": row_groups, "reduction": -(-products // chain)},
+            blocks={
+                "pixels": blocks,
+                "channels": row_groups,
+                "reduction": -(-roles.channels * roles.most_taps // chain),
+            },
             threads=threads,
             steps=(Step("run", job_at(module.address("run")), run_tasks),),
             layout=LAYOUT,

@@ -6,9 +6,11 @@ channels fill a tile. Where the kernel is no multiple of the stride, the last ta
 *piece* is a set of taps that the same phases have, and its products are added to their sums alone, so that no sample is
 multiplied by a tap that does not exist. The first piece belongs to all rows, if perhaps with no taps.
 
-As in `direct`, a task is a box of the grid of q, staged once, whose rows make one virtual row of pixels in lanes. Sums
+As in `direct`, a task is a box of the grid of q, whose rows make one virtual row of pixels in lanes. It is staged once,
+for the phases of all axes: those of axes further out have taps and planes of their own, and follow one another. Sums
 stand in scratch, a row a channel and phase, until the phases of the last axis are interleaved on their way out. All
-taps of a source channel come one after the other, as they read the same cache lines.
+taps of a source channel come one after the other, as they read the same cache lines. While some channels of a
+large source are multiplied, the next ones are asked for.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from .blocks import Layout
 from .correlation import PACKED_TOGETHER
 from .epilogue import Epilogue, Place
 from .gemm import Tile, put_or_add
-from .staging import RUN_LIST, Staging
+from .staging import ROW_LIST, RUN_LIST, Staging
 
 ARGS = (
-    "group_block", "group_blocks", "blocks", "dst_lane", "at_c", "c_row", "tile_chain", "at_pieces", "offsets_row",
-    "pieces", "c_run", "channel_block", "row_table", "results", "row_phases", "dst_rows", "dst_columns",
+    "group_block", "group_blocks", "blocks", "dst_lane", "at_c", "c_row", "c_run", "c_outer", "tile_chain",
+    "at_pieces", "offsets_row", "pieces", "outer_phases", "channel_block", "asks", "row_table", "results",
+    "row_phases", "dst_rows", "dst_columns",
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS and staging.SECTIONS."""
 STATE = ("staged_channels",)
@@ -64,11 +67,13 @@ class _Bundle(Staging):
     def __init__(self, spec: Spec, target: Target) -> None:
         super().__init__(spec.dtype, spec.tile, target, ARGS, STATE, run_axes=2, by_channel=True)
         self.phases, self.epilogue = spec.phases, spec.epilogue
+        self.emit_ask()
         for width in self.tile.widths:
             self.emit_tile(width)
             self.emit_sum(width)
         self.emit_store_rows()
         self.emit_list_pieces()
+        self.emit_select_outer()
         self.emit_run_group()
         self.emit_run()
 
@@ -88,18 +93,31 @@ class _Bundle(Staging):
         return f.offset(self.args.pointer(f, args, "row_table"), first, I64)
 
     def emit_list_pieces(self) -> None:
-        """The taps of each piece, and their staged offsets."""
-        with self.module.function("list_pieces", args=PTR, state=PTR, phase=I64) as f:
+        """The taps of each piece of an outer phase, and their staged offsets."""
+        with self.module.function("list_pieces", args=PTR, state=PTR, outer=I64) as f:
             args, state = f.args["args"], f.args["state"]
             pieces, offsets_row = self.args.read(f, args, "pieces", "offsets_row")
             table, offsets = (self.section(f, args, state, name) for name in ("at_pieces", "at_offsets"))
-            channels, channel_block = self.args.read(f, args, "channels", "channel_block")
-            f.store(f.smaller(channels, channel_block), state, self.state.index["staged_channels"])
-            with f.loop(0, pieces) as n:
-                f.call("select_phase", args, state, f.args["phase"] + n)
+            with f.loop(0, pieces) as i:
+                n = f.args["outer"] * pieces + i
+                f.call("select_phase", args, state, n)
                 f.call("list_offsets", args, state, f.offset(offsets, n * offsets_row, I64))
-                for i, value in enumerate(self.state.read(f, state, *PIECE.names)):
-                    f.store(value, f.offset(table, n * len(PIECE), I64), i)
+                for place, value in enumerate(self.state.read(f, state, *PIECE.names)):
+                    f.store(value, f.offset(table, n * len(PIECE), I64), place)
+
+    def emit_select_outer(self) -> None:
+        """Select a phase of the axes further out, and list its runs, in a box that was selected for the first, which
+        has the most positions."""
+        with self.module.function("select_outer", args=PTR, state=PTR, outer=I64) as f:
+            args, state = f.args["args"], f.args["state"]
+            tables = self.args.pointer(f, args, "tables")
+            rank, pieces = self.args.read(f, args, "rank", "pieces")
+            f.call("select_phase", args, state, f.args["outer"] * pieces)
+            with f.loop(0, rank - 2) as a:
+                count, start = self.own(f, state, a, "count", "start")
+                (block,) = self.axis(f, tables, a, "block")
+                self.put(f, self.state_row(f, state, a), length=f.larger(f.smaller(block, count - start), 0))
+            f.call("list_runs", args, state)
 
     # ---- weights: panels[group][tile of rows][phase and piece][channel][tap][mr]
 
@@ -149,66 +167,93 @@ class _Bundle(Staging):
             args, state, sample, group = (f.args[name] for name in ("args", "state", "sample", "group"))
             strides = ("src_batch", "src_group", "src_channel", "dst_batch", "dst_group")
             src_batch, src_group, src_channel, dst_batch, dst_group = self.args.read(f, args, *strides)
-            names = ("rank", "results", "channels", "channel_block", "c_run")
-            rank, results, channels, channel_block, c_run = self.args.read(f, args, *names)
+            names = ("rank", "results", "channels", "channel_block", "outer_phases", "c_outer", "c_run", "asks")
+            rank, results, channels, channel_block, outers, c_outer, c_run, asks = self.args.read(f, args, *names)
             src = f.offset(self.args.pointer(f, args, "src"), sample * src_batch + group * src_group, numbers.stored)
             dst = f.offset(self.args.pointer(f, args, "dst"), sample * dst_batch + group * dst_group, numbers.result)
-            (runs,) = self.state.read(f, state, "runs")
             run_list, staged, c = (self.section(f, args, state, name) for name in ("at_runs", "at_staged", "at_c"))
             grid_rows, pitch = self.own(f, state, rank - 2, "length", "staged")
-            (columns,) = self.own(f, state, rank - 1, "length")
+            columns, low = self.own(f, state, rank - 1, "length", "low")
+            (stride,) = self.axis(f, self.args.pointer(f, args, "tables"), rank - 1, "src_stride")
             vectors = ((grid_rows - 1) * pitch + columns + (self.lanes - 1)) // self.lanes
+            tiles = (vectors + (self.tile.nv - 1)) // self.tile.nv
             begin = f.variable(I64)
             with f.loop(0, f.larger(channels, 1), channel_block) as channel:
                 count = f.smaller(channels - channel, channel_block)
                 f.store(count, state, self.state.index["staged_channels"])
                 f.call("stage", args, state, f.offset(src, channel * src_channel, numbers.stored), staged)
+                following = f.offset(src, (channel + count) * src_channel + low * stride, numbers.stored)
+                left = f.smaller(channels - channel - count, channel_block) * asks
+                with f.loop(0, outers) as outer:
+                    f.call("select_outer", args, state, outer)
+                    (runs,) = self.state.read(f, state, "runs")
+                    with f.loop(0, runs) as r:
+                        (at_staged,) = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), "staged")
+                        pixels = f.offset(staged, at_staged, numbers.computed)
+                        sums = f.offset(c, outer * c_outer + r * c_run, numbers.computed)
+                        begin.set(0)
+                        for width in self.tile.widths:
+                            # As many of the wide tiles as there are, then what is left in narrower ones.
+                            with f.loop(begin.get(), vectors - (width - 1), width) as v:
+                                here, own_c = (f.offset(at, v * self.lanes, numbers.computed) for at in (pixels, sums))
+                                part = (outer * runs + r) * tiles + v // self.tile.nv
+                                f.call(
+                                    f"sum_{width}", args, state, group, outer, channel, count, here, own_c, following,
+                                    left, part, outers * runs * tiles,
+                                )  # fmt: skip
+                                begin.set(v + width)
+            with f.loop(0, outers) as outer:
+                f.call("select_outer", args, state, outer)
+                (runs,) = self.state.read(f, state, "runs")
                 with f.loop(0, runs) as r:
-                    (at_staged,) = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), "staged")
-                    pixels = f.offset(staged, at_staged, numbers.computed)
-                    sums = f.offset(c, r * c_run, numbers.computed)
-                    begin.set(0)
-                    for width in self.tile.widths:
-                        # As many of the wide tiles as there are, then what is left in narrower ones.
-                        with f.loop(begin.get(), vectors - (width - 1), width) as v:
-                            here, own_c = (f.offset(at, v * self.lanes, numbers.computed) for at in (pixels, sums))
-                            f.call(f"sum_{width}", args, state, group, channel, count, here, own_c)
-                            begin.set(v + width)
-            with f.loop(0, runs) as r:
-                (at_dst,) = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), "dst")
-                result = f.offset(dst, at_dst, numbers.result)
-                sums = f.offset(c, r * c_run, numbers.computed)
-                f.call("store_rows", args, state, sums, result, group * results)
+                    (at_dst,) = RUN_LIST.read(f, f.offset(run_list, r * len(RUN_LIST), I64), "dst")
+                    result = f.offset(dst, at_dst, numbers.result)
+                    sums = f.offset(c, outer * c_outer + r * c_run, numbers.computed)
+                    f.call("store_rows", args, state, sums, result, group * results)
 
     def emit_sum(self, width: int) -> None:
-        """The products of a block of channels with all rows, for `width` vectors of pixels."""
+        """The products of a block of channels with all rows, for `width` vectors of pixels; meanwhile part `part`
+        of `parts` of the following channels is asked for."""
         numbers, mr = self.numbers, self.tile.mr
         with self.module.function(
-            f"sum_{width}", args=PTR, state=PTR, group=I64, channel=I64, count=I64, pixels=PTR, c=PTR
-        ) as f:
+            f"sum_{width}", args=PTR, state=PTR, group=I64, outer=I64, channel=I64, count=I64, pixels=PTR, c=PTR,
+            following=PTR, left=I64, part=I64, parts=I64,
+        ) as f:  # fmt: skip
             args, state, channel = f.args["args"], f.args["state"], f.args["channel"]
-            names = ("channels", "row_groups", "all_taps", "tile_chain", "pieces", "offsets_row")
-            channels, row_groups, all_taps, chain, pieces, offsets_row = self.args.read(f, args, *names)
-            offsets = self.section(f, args, state, "at_offsets")
-            table = self.section(f, args, state, "at_pieces")
+            names = ("rank", "channels", "row_groups", "all_taps", "tile_chain", "pieces", "offsets_row", "src_channel")
+            rank, channels, row_groups, all_taps, chain, pieces, offsets_row, src_channel = self.args.read(
+                f, args, *names
+            )
+            sections = ("at_offsets", "at_pieces", "at_rows")
+            offsets, table, row_list = (self.section(f, args, state, name) for name in sections)
             panels = self.args.pointer(f, args, "panels")
+            (rows,), (span,) = self.state.read(f, state, "rows"), self.own(f, state, rank - 1, "span")
+            (stride,) = self.axis(f, self.args.pointer(f, args, "tables"), rank - 1, "src_stride")
             first = f.variable(I64)
-            with f.loop(0, pieces) as piece:
+            with f.loop(0, pieces) as n:
+                piece = f.args["outer"] * pieces + n
                 taps, before = PIECE.read(f, f.offset(table, piece * len(PIECE), I64), *PIECE.names)
                 total = taps * f.args["count"]
                 own_offsets = f.offset(offsets, piece * offsets_row, I64)
                 # The first piece begins the sums of all rows; one without products gives zeros.
-                begins = f.cast("zext", (piece | channel).equals(0), I64)
-                with f.loop(0, self.piece_tiles(f, args, piece)) as g:
+                begins = f.cast("zext", (n | channel).equals(0), I64)
+                with f.loop(0, self.piece_tiles(f, args, n)) as g:
                     panel = ((f.args["group"] * row_groups + g) * all_taps + before) * channels + channel * taps
                     a = f.offset(panels, panel * mr, numbers.computed)
-                    rows = self.tile_rows(f, args, piece, g)
+                    tile = self.tile_rows(f, args, n, g)
                     first.set(begins)
                     with f.loop(0, f.larger(total, begins), chain) as k:
+                        with f.when((f.args["left"] > 0) & (n | g).equals(0)):
+                            chains = (total + (chain - 1)) // chain
+                            part, parts = f.args["part"] * chains + k // chain, f.args["parts"] * chains
+                            f.call(
+                                "ask", f.args["following"], 1, 0, f.args["left"], src_channel, row_list, rows,
+                                len(ROW_LIST), span * stride, part, parts,
+                            )  # fmt: skip
                         own_a, own_k = f.offset(a, k * mr, numbers.computed), f.offset(own_offsets, k, I64)
                         length = f.smaller(total - k, chain)
                         pixels, c = f.args["pixels"], f.args["c"]
-                        f.call(f"tile_{width}", length, own_a, own_k, pixels, c, rows, first.get())
+                        f.call(f"tile_{width}", length, own_a, own_k, pixels, c, tile, first.get())
                         first.set(0)
 
     # ---- results
@@ -272,19 +317,17 @@ class _Bundle(Staging):
         with self.module.function("run", exported=True, args=PTR, worker=I64) as f:
             args = f.args["args"]
             state = self.scratch(f, args)
-            names = ("run_tasks", "blocks", "phases", "groups", "group_block", "group_blocks", "pieces")
-            count, blocks, phases, groups, group_block, group_blocks, pieces = self.args.read(f, args, *names)
-            outer = phases // pieces
+            names = ("run_tasks", "blocks", "groups", "group_block", "group_blocks", "outer_phases")
+            count, blocks, groups, group_block, group_blocks, outers = self.args.read(f, args, *names)
+            channels, channel_block = self.args.read(f, args, "channels", "channel_block")
             with f.tasks(self.args.address(f, args, "run_counter"), count) as task:
                 block, rest = task % blocks, task // blocks
-                phase, rest = rest % outer, rest // outer
                 first, sample = (rest % group_blocks) * group_block, rest // group_blocks
-                f.call("select_phase", args, state, phase * pieces)
+                f.call("select_phase", args, state, 0)
                 f.call("select_block", args, state, block)
-                (empty,) = self.state.read(f, state, "empty")
-                with f.when(empty.equals(0)):
-                    f.call("list_rows", args, state)
-                    f.call("list_runs", args, state)
-                    f.call("list_pieces", args, state, phase * pieces)
-                    with f.loop(first, f.smaller(first + group_block, groups)) as group:
-                        f.call("run_group", args, state, sample, group)
+                f.call("list_rows", args, state)
+                f.store(f.smaller(channels, channel_block), state, self.state.index["staged_channels"])
+                with f.loop(0, outers) as outer:
+                    f.call("list_pieces", args, state, outer)
+                with f.loop(first, f.smaller(first + group_block, groups)) as group:
+                    f.call("run_group", args, state, sample, group)

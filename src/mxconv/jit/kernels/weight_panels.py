@@ -141,37 +141,7 @@ class WeightPanels(Staging):
                         f.args["rows"] - row,
                     )
 
-    # ---- what is needed next, fetched into cache while tiles are multiplied
-
-    def emit_ask(self) -> None:
-        """Ask for a share, part `part` of `parts`, of what another box reads: of some channels of some samples a few
-        rows, each `length` elements from where an entry of the table, `spacing` numbers long, says that it begins.
-
-        They need not exist: asking for a line that does not is no fault.
-        """
-        with self.module.function(
-            "ask", start=PTR, samples=I64, batch=I64, channels=I64, channel=I64, table=PTR, rows=I64, spacing=I64,
-            length=I64, part=I64, parts=I64,
-        ) as f:  # fmt: skip
-            a = f.args
-            total = a["samples"] * a["channels"] * a["rows"]
-            share = (total + (a["parts"] - 1)) // f.larger(a["parts"], 1)
-            begin = a["part"] * share
-            per_sample = f.larger(a["channels"] * a["rows"], 1)
-            rest = begin % per_sample
-            sample, channel = f.variable(I64, begin // per_sample), f.variable(I64, rest // f.larger(a["rows"], 1))
-            row = f.variable(I64, rest % f.larger(a["rows"], 1))
-            with f.loop(begin, f.smaller(begin + share, total)):
-                at = sample.get() * a["batch"] + channel.get() * a["channel"]
-                at = at + f.load(I64, a["table"], row.get() * a["spacing"])
-                here = f.offset(a["start"], at, self.numbers.stored)
-                with f.loop(0, a["length"], 64 // self.numbers.stored.itemsize) as i:
-                    f.prefetch(f.offset(here, i, self.numbers.stored))
-                row.set(row.get() + 1)
-                for cell, end, following in ((row, a["rows"], channel), (channel, a["channels"], sample)):
-                    is_over = f.cast("zext", cell.get().equals(end), I64)
-                    following.set(following.get() + is_over)
-                    cell.set(cell.get() * (1 - is_over))
+    # ---- from one box to the next
 
     def emit_box_place(self) -> None:
         """Where a box of a sample begins in the source and in the destination: two elements from the group's first."""
