@@ -12,13 +12,14 @@ from mxconv.engine.algorithms.depthwise_lanes import DepthwiseLanes
 from mxconv.engine.algorithms.depthwise_lanes_weight import DepthwiseLanesWeight
 from mxconv.engine.algorithms.depthwise_phases import DepthwisePhases
 from mxconv.engine.algorithms.depthwise_weight import DepthwiseWeight
+from mxconv.engine.algorithms.scaling import Scaling
 from mxconv.engine.problem import DIRECTIONS, ConvProblem, contiguous_strides
 from mxconv.jit import target
 
 from .random_problems import EPILOGUES, Case, Ints, largest, make_problem, strides_of
 
 REAL = tuple(name for name, dtype in DTYPES.items() if dtype.kind != "complex")
-ALGORITHMS = (Depthwise(), DepthwiseLanes(), DepthwisePhases(), DepthwiseLanesWeight(), DepthwiseWeight())
+ALGORITHMS = (Depthwise(), DepthwiseLanes(), DepthwisePhases(), DepthwiseLanesWeight(), DepthwiseWeight(), Scaling())
 MAX_ELEMENTS = 40_000
 MAX_PRODUCTS = 400_000
 FREE = 10**6
@@ -33,6 +34,8 @@ FAMILIES = (
     ("forward", "bfloat16", (2, 9), (3, 1), (2, 1), ("bias", "prelu")),
     ("forward", "int8", (1, 24), (1, 1), (1, 1), ()),
     ("forward", "int64", (4, 3), (2, 2), (2, 1), ()),
+    ("forward", "float32", (1, 1), (2, 2), (1, 1), ("bias",)),
+    ("backward_data", "float16", (1, 1), (1, 1), (1, 2), ("bias", "prelu")),
     ("backward_data", "float32", (24, 13), (1, 1), (1, 1), ("bias",)),
     ("backward_data", "uint8", (3, 2), (1, 1), (1, 2), ()),
     ("backward_data", "int32", (5, 5), (1, 1), (3, 1), ()),

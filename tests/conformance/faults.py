@@ -399,6 +399,10 @@ FAULTS: dict[str, Fault] = {
     "scaling: vectors that are left over": Fault(
         "with f.loop(whole, end, lanes)", "with f.loop(whole, end - lanes, lanes)", *DEPTHWISE
     ),
+    "scaling: a pixel beyond the last is stored": Fault("first_lanes < some", "first_lanes <= some", *DEPTHWISE),
+    "scaling: vectors that are left over": Fault(
+        "with f.loop(whole, end, lanes)", "with f.loop(whole, end - lanes, lanes)", *DEPTHWISE
+    ),
     # the language and the conversions
     "second level: the first chain is added to rubbish": Fault(
         "with f.when(first.equals(1)) as otherwise", "with f.when(first.equals(2)) as otherwise"

@@ -50,6 +50,7 @@ PLAIN = [
     "backward_weight float32 n3 g20 c20->20 i56x56 k3x3 p1x1",
     "backward_weight float32 n2 g9 c9->9 i28x28 k7x7 p3x3",
     "backward_weight float64 n2 g4 c4->4 i30x30 k5x5 s2x2 p2x2",
+    "forward float32 n2 g5 c5->10 i56x57 k1x1 +bias",
 ]
 
 

@@ -22,6 +22,17 @@ REFUSALS = {
         ("forward float32 n1 g2 c2->2 i9x9 k3x3 y_strides(98,1,14,2)", "results of a row"),
         ("forward float32 n1 g2 c2->2 i90000x2000 k3x900 d9000x1", "the smallest box stages"),
     ],
+    "scaling": [
+        ("backward_weight float32 n1 g2 c2->2 i9x9 k1x1", "direction backward_weight"),
+        ("forward complex64 n1 g2 c2->2 i9x9 k1x1", "dtype complex64"),
+        ("forward float32 n0 g2 c2->2 i0x9 k1x1", "no pixels"),
+        ("forward float32 n1 g2 c4->4 i9x9 k1x1", "2 source channels a group"),
+        ("forward float32 n1 g2 c2->2 i9x9 k1x2", "2 taps in 1 phases"),
+        ("backward_data float32 n1 g2 c2->2 i9x9 k1x1 s2x1", "1 taps in 2 phases"),
+        ("forward float32 n1 g2 c2->2 i9x9 k1x1 p0x1", "padding"),
+        ("forward float32 n1 g12 c12->12 i9x9 k1x1 x_strides(972,1,108,12) y_strides(972,1,108,12)", "channels that"),
+        ("forward float32 n1 g2 c2->2 i9x9 k1x1 y_strides(324,162,18,2)", "results of a row"),
+    ],
     "depthwise_lanes": [
         ("backward_weight float32 n1 g12 c12->12 i9x9 k3x3", "direction backward_weight"),
         ("forward float32 n1 g12 c12->12 i9x9 k3x3 y_strides(588,49,7,2)", "neither channels nor pixels"),

@@ -15,11 +15,13 @@ from .fft_1d import Fft1d
 from .fft_2d import Fft2d
 from .implicit_gemm import ImplicitGemm
 from .phase_rows import PhaseRows
+from .scaling import Scaling
 from .scratch_free import ScratchFree
 from .winograd import Winograd
 from .winograd_weight import WinogradWeight
 
 ALGORITHMS: tuple[Algorithm, ...] = (
+    Scaling(),
     DepthwiseLanes(),
     Depthwise(),
     DepthwisePhases(),

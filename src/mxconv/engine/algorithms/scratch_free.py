@@ -25,6 +25,7 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import Roles, addresses_of, common_values, compiled_words, make_tables, roles_of, with_row_axis
+from .costs import traffic_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *kernel.ARGS))
 WEIGHT_LAYOUT = Layout((*COMMON_ARGS, *weight_kernel.ARGS))
@@ -161,7 +162,8 @@ class ScratchFree(Plain):
         axis = roles.axes[-1]
         distances = axis.src_step * roles.src_strides[-1], axis.dst_step * roles.dst_strides[-1]
         slowness = SLOWNESS * (1.0 if distances == (1, 1) else APART)
-        return machine.dispatch + slowness * problem.flops / (machine.flops * threads)
+        multiplying = slowness * problem.flops / (machine.flops * threads)
+        return machine.dispatch + multiplying + traffic_seconds(problem, machine, threads)
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
         numbers = Numbers.of(problem.dtype)
