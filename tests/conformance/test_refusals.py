@@ -89,6 +89,17 @@ REFUSALS = {
         ("forward float32 n0 g1 c1->1 i500 k100", "no results"),
         ("forward float32 n1 g1 c9000->9000 i500 k100", "spectra of the weight"),
     ],
+    "fft_flat": [
+        ("backward_weight float32 n1 g1 c8->8 i30x30 k7x7", "direction backward_weight"),
+        ("forward int8 n1 g1 c8->8 i30x30 k7x7", "dtype int8"),
+        ("forward float32 n1 g1 c8->8 i30x30 k1x17", "1 axes with more than one tap"),
+        ("forward float32 n0 g1 c8->8 i30x30 k7x7", "no results"),
+        ("forward float32 n1 g8 c8->8 i30x30 k7x7", "1 source channels a group"),
+        ("forward float32 n1 g1 c8->8 i30x30 k7x7 s1x2", "stride 2"),
+        ("forward float32 n1 g1 c8->8 i30x30 k5x3", "15 taps"),
+        ("forward float32 n1 g1 c2->2 i3000x3000 k3000x3000 p2000x2000", "14998000 places"),
+        ("forward float32 n1 g1 c9000->9000 i30x30 k7x7", "spectra of the weight"),
+    ],
     "fft_2d": [
         ("backward_weight float32 g8 c8->8 i30x30 k7x7", "direction backward_weight, needs forward or backward_data"),
         ("forward complex64 g8 c8->8 i30x30 k7x7", "dtype complex64, needs floating point"),

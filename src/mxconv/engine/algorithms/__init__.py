@@ -13,6 +13,7 @@ from .direct import Direct
 from .direct_weight import DirectWeight
 from .fft_1d import Fft1d
 from .fft_2d import Fft2d
+from .fft_flat import FftFlat
 from .implicit_gemm import ImplicitGemm
 from .phase_rows import PhaseRows
 from .scaling import Scaling
@@ -34,6 +35,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     DirectWeight(),
     Fft1d(),
     Fft2d(),
+    FftFlat(),
     *map(Winograd, (4, 3, 2)),
     *map(WinogradWeight, (4, 3, 2)),
     ScratchFree(),

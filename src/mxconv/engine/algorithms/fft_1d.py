@@ -30,14 +30,13 @@ from ..workspace import Ledger, address_of, round_up
 from .base import ACCEPTED, Verdict, kernels
 from .correlation import SLOTS, compiled_words
 from .costs import traffic_seconds, vector_seconds
-from .overlap_save import LONGEST, abreast_of, choose_work, cost, cut_pieces, lay_panels, long_axes, transform_cost
+from .fft_blocks import LONGEST, MOST_PANEL_BYTES, cost, cut_pieces, lay_panels, transform_cost
+from .overlap_save import abreast_of, choose_work, long_axes
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
 LEAST_TAPS, LEAST_MIXED_TAPS = 16, 5
 """Filters with fewer taps are hopeless: with one source channel a group, and with several."""
-MOST_PANEL_BYTES = 1 << 31
-"""Spectra of the weight that a plan may ask for."""
 APART = 7
 """Vector operations that a sample or a result is worth that is not beside the one before."""
 ABREAST = 1

@@ -1,8 +1,7 @@
 """Blocks of lines of any array on their way to Fourier transforms and back: what overlap-save does to each.
 
-A *family* is a group and one set of taps (a strided data gradient has a set for each phase): its lines share spectra of
-the weight. A *unit* is one line: a sample, a position on the other axes, and a residue of the step. A *column* is one
-block of one unit.
+A family (see fft_pieces.py) is a group and one set of taps: a strided data gradient has a set for each phase. A unit
+is one line: a sample, a position on the other axes, and a residue of the step.
 
 Values that are not finite, or huge, are taken for zero by the transforms, and their products are added to the block's
 results one by one, so that they reach what the filter makes them reach and nothing else.
@@ -19,27 +18,19 @@ from .blocks import Layout
 from .correlation import COMMON_ARGS
 from .epilogue import Epilogue, Place
 from .fft_passes import Passes
-from .pointwise import Huge, limit_bits, magnitude_bits
+from .fft_pieces import PIECE_ARGS, Pieces
+from .pointwise import Huge
 
 ARGS = (
     # elements between neighbours: samples and taps of a line, results; source positions from one tap to the next
     "src_lane", "dst_lane", "w_lane", "tap_step", "dst_step",
     # extents of the line, sets of taps, other axes and their positions, residues of tap_step
-    "extent", "sets", "outer_axes", "positions", "residues", "units", "families",
-    # blocks: complex values, results, blocks of a line, vectors of a spectrum; columns of a task
-    "half", "outputs", "blocks", "vectors", "share",
-    # transforms
-    "transform", "normaliser",
-    # tables, and places in scratch and panels
-    "set_at", "outer_at", "at_spectrum", "marks_at",
+    "extent", "sets", "outer_axes", "positions", "residues",
+    # columns of a task; tables, and places in scratch
+    "share", "set_at", "outer_at", "at_spectrum",
     # lines abreast: elements from one to the next in scratch; bundles of them in a row of positions, and positions
     "line_pitch", "bundles", "abreast",
-    # panels: elements from one family, tile of rows, channel, row of a tile, and vector to the next
-    "w_family", "w_tile", "w_column", "w_place", "w_vector", "padded_rows",
-    # pieces of columns
-    "columns", "results", "marks", "piece", "transform_counter", "mix_counter", "restore_counter",
-    "piece_families", "piece_columns", "column_pieces", "columns_vector", "results_vector",
-    "transform_tasks", "mix_tasks", "restore_tasks",
+    *PIECE_ARGS,
 )  # fmt: skip
 """This algorithm's slots, after COMMON_ARGS."""
 
@@ -51,7 +42,7 @@ COLUMN = Layout(("source", "dst", "low", "high", "outputs"))
 """Offset of a block's first sample and first result; its samples that exist, and its results."""
 
 
-class Columns:
+class Columns(Pieces):
     """The functions of a bundle that take columns one by one; what comes between the transforms is added to them.
 
     `mr` is how many filters share a tile of the panels; with `separate`, each group has one source channel.
@@ -144,9 +135,6 @@ class Columns:
 
     # ---- lines to and from scratch
 
-    def between(self, f: Function, x: Value, most: Value) -> Value:
-        return f.smaller(f.larger(x, 0), most)
-
     def emit_stage(self) -> None:
         """Copy the samples [low, high) of a line to scratch, zeros around them; gives whether a value was huge.
 
@@ -190,28 +178,6 @@ class Columns:
             with f.when(found):
                 self.leave_out(f, work, vectors)
             f.give(f.cast("zext", found, I64))
-
-    def leave_out(self, f: Function, work: Value, vectors: Value) -> None:
-        """Zeros in the place of numbers of a line that may not take part in a transform."""
-        with f.loop(0, vectors * self.pair, self.lanes) as i:
-            at = f.offset(work, i, self.element)
-            value = f.load(self.vector, at, aligned=True)
-            f.store(f.select(self.passes_transform(f, value), value, 0), at, aligned=True)
-
-    def passes_transform(self, f: Function, value: Value) -> Value:
-        """Whether a number (or each of a vector) may take part in a transform."""
-        return magnitude_bits(f, value) <= limit_bits(value.type)
-
-    def emit_add_product(self) -> None:
-        """Add a product to one result of a block in scratch."""
-        with self.module.function("add_product", args=PTR, work=PTR, result=I64, product=self.element) as f:
-            (half,) = self.args.read(f, f.args["args"], "half")
-            result = f.args["result"]
-            is_second = result >= half
-            number = f.select(is_second, result - half, result)
-            part = f.select(is_second, f.constant(self.lanes, I64), 0)
-            at = f.offset(f.args["work"], number // self.lanes * self.pair + number % self.lanes + part, self.element)
-            f.store(f.load(self.element, at) + f.args["product"], at)
 
     def emit_mend(self) -> None:
         """Add the products of samples and weights that were left out of the transforms to a block's results."""
@@ -290,18 +256,6 @@ class Columns:
         """This worker's scratch: one line, and after it its spectrum where that is kept for several rows."""
         (size,) = self.args.read(f, args, "scratch_bytes")
         return f.offset(self.args.pointer(f, args, "scratch"), f.args["worker"] * size, I8)
-
-    def panel(self, f: Function, args: Value, family: Value, row: Value, channel: Operand, mr: int) -> Value:
-        """Where the spectrum of a filter begins."""
-        w_family, w_tile, w_column, w_place = self.args.read(f, args, "w_family", "w_tile", "w_column", "w_place")
-        at = family * w_family + row // mr * w_tile + w_column * channel + row % mr * w_place
-        return f.offset(self.args.pointer(f, args, "panels"), at, self.element)
-
-    def panel_mark(self, f: Function, args: Value, family: Value, row: Value, channel: Operand) -> Value:
-        """Where it says whether a filter has weights that are left out."""
-        marks_at, rows, channels = self.args.read(f, args, "marks_at", "padded_rows", "channels")
-        marks = f.offset(self.args.pointer(f, args, "panels"), marks_at, I8)
-        return f.offset(marks, (family * rows + row) * channels + channel, I64)
 
     def emit_pack_weight(self, mr: int) -> None:
         """Spectra of all filters, divided by what the transforms multiply with; rows that fill up a tile are zeros."""
