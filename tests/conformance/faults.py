@@ -36,7 +36,6 @@ DEPTHWISE = (
 )
 FFT_2D = ("fft_2d", "fft_2d_problems")
 FFT_FLAT = ("fft_flat", "fft_flat_problems")
-FFT_FLAT = ("fft_flat", "fft_flat_problems")
 WINOGRAD = ("winograd_4", "winograd_problems")
 PHASE_ROWS = ("phase_rows", "phase_rows_problems")
 
@@ -290,24 +289,6 @@ FAULTS: dict[str, Fault] = {
         *FFT_FLAT,
     ),
     "fft_flat: what wraps around meets samples": Fault(
-        "max(self.samples - self.first, self.results + last)", "self.samples - self.first", *FFT_FLAT
-    ),
-    "fft_flat: the last place of a row is not stored": Fault(
-        "f.smaller(start + width, count)", "f.smaller(start + width - 1, count)", *FFT_FLAT
-    ),
-    "fft_flat: one sample too many is staged": Fault(
-        "low, high = f.larger(start, 0), f.smaller(start + extent, half * 2)",
-        "low, high = f.larger(start, 0), f.smaller(start + extent + 1, half * 2)",
-        *FFT_FLAT,
-    ),
-    "fft_flat: taps of the first phase": Fault("f.select(exists, row // rows, 0)", "f.zero(I64)", *FFT_FLAT),
-    # fft_flat's kernels
-    "fft_flat: rows are too near": Fault(
-        "max(extent, extent - low, axis.positions, axis.positions + high)",
-        "max(extent, extent - low, axis.positions, axis.positions + high - 1)",
-        *FFT_FLAT,
-    ),
-    "fft_flat: what wraps around meets samples": Fault(
         "max(self.samples - self.first, self.results + max(0, last))", "self.samples - self.first", *FFT_FLAT
     ),
     "fft_flat: the last place of a row is not stored": Fault(
@@ -413,10 +394,6 @@ FAULTS: dict[str, Fault] = {
         "exists = f.lane_numbers(lanes) < f.splat(taps - t, lanes)",
         "exists = f.lane_numbers(lanes) < f.splat(taps, lanes)",
         *DEPTHWISE,
-    ),
-    "scaling: a pixel beyond the last is stored": Fault("first_lanes < some", "first_lanes <= some", *DEPTHWISE),
-    "scaling: vectors that are left over": Fault(
-        "with f.loop(whole, end, lanes)", "with f.loop(whole, end - lanes, lanes)", *DEPTHWISE
     ),
     "scaling: a pixel beyond the last is stored": Fault("first_lanes < some", "first_lanes <= some", *DEPTHWISE),
     "scaling: vectors that are left over": Fault(
