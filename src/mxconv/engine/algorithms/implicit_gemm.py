@@ -32,6 +32,8 @@ ROWS = 256
 """Result channels in a block."""
 BLOCKS = ((PANELS, ROWS), *((1, ROWS >> n) for n in range(4)))
 """Panels and channels of a block that are considered."""
+LONG_BLOCKS = ((4 * PANELS, ROWS), (2 * PANELS, ROWS), *BLOCKS)
+"""The same where panels are not packed and sums are a single chain: nothing waits in a cache but what a tile reads."""
 PACKING = 4
 """Cycles to pack one vector of one product; multiplying it takes half a cycle for each result channel of the block."""
 STARTING = 600
@@ -59,8 +61,8 @@ def choose_blocks(
     """
     all_vectors, products = -(-roles.pixels // lanes), max(1, roles.channels * roles.most_taps)
     best: tuple[float, int, int] | None = None
-    for panels, rows in BLOCKS:
-        panels = max(1, min(panels >> thrift, (most_pixels or PANELS * tile.nv * lanes) // (tile.nv * lanes)))
+    for panels, rows in BLOCKS if packs or products > CHAIN else LONG_BLOCKS:
+        panels = max(1, min(panels >> thrift, (most_pixels or panels * tile.nv * lanes) // (tile.nv * lanes)))
         row_groups = max(1, min(rows >> thrift, most_rows or ROWS) // tile.mr)
         own_rows = min(row_groups * tile.mr, roles.rows)
         vectors = min(panels * tile.nv, all_vectors)

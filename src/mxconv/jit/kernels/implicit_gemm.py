@@ -201,7 +201,7 @@ class _Bundle(Correlation):
         numbers, lanes, parts, nv = self.numbers, self.lanes, self.numbers.parts, self.tile.nv
         indices, stored = I64.of(lanes), numbers.stored.of(lanes)
         with self.module.function(
-            "pack_source", args=PTR, state=PTR, source=PTR, c0=I64, c1=I64, t0=I64, t1=I64, panel_0=I64, panel_1=I64
+            "pack_source", args=PTR, state=PTR, source=PTR, c0=I64, c1=I64, t0=I64, t1=I64, panel_0=I64, vectors=I64
         ) as f:
             args, state = f.args["args"], f.args["state"]
             tables = self.args.pointer(f, args, "tables")
@@ -218,7 +218,7 @@ class _Bundle(Correlation):
                 f.call("select_tap", args, state, t, Value(f, PTR, unused.ref))
                 (tap_offset,) = self.state.read(f, state, "tap_offset")
                 first_row = (t - t0) * (c1 - c0)
-                with f.loop(f.args["panel_0"] * nv, f.args["panel_1"] * nv) as v:
+                with f.loop(f.args["panel_0"] * nv, f.args["vectors"]) as v:
                     inside = self.lanes_inside(f, rank, tables, state, coords, block, v)
                     to = f.offset(b, (v // nv) * panel_size + first_row * row_size + (v % nv) * lanes, numbers.computed)
                     (segments,) = FLAGS.read(f, f.offset(flags, v * len(FLAGS), I64), "segments")
@@ -320,22 +320,22 @@ class _Bundle(Correlation):
                     epilogue.store([cells[i][0][j].get()], [Place(f.offset(row, starts[j], numbers.result))])
 
     def emit_finish(self) -> None:
-        """Finish sums (see epilogue.py) and store them: rows from row_0 and vectors from vector_0 on.
+        """Finish sums (see epilogue.py) and store them: rows from row_0 and vectors from vector_0 on, up to `vectors`.
 
         `channel` is the result channel of row 0.
         """
         numbers, lanes, parts, nv, mr = self.numbers, self.lanes, self.numbers.parts, self.tile.nv, self.tile.mr
         with self.module.function(
             "finish", args=PTR, state=PTR, result=PTR, channel=I64, first=I64, row_0=I64, rows=I64, vector_0=I64,
-            panels=I64,
+            panels=I64, vectors=I64,
         ) as f:  # fmt: skip
-            args, state, panels = f.args["args"], f.args["state"], f.args["panels"]
+            args, state, panels, vectors = (f.args[n] for n in ("args", "state", "panels", "vectors"))
             pixels, plain = self.state.read(f, state, "pixels", "plain")
             (dst_channel,) = self.args.read(f, args, "dst_channel")
             offsets, flags, c = (self.section(f, args, state, n) for n in ("at_dst", "at_flags", "at_c"))
             epilogue = Epilogue(f, numbers, lanes, self.args, args, self.epilogue)
             rest = f.larger(plain, f.args["vector_0"])
-            with f.when(f.args["vector_0"] < panels * nv), f.loop(f.args["row_0"], f.args["rows"]) as m:
+            with f.when(f.args["vector_0"] < vectors), f.loop(f.args["row_0"], f.args["rows"]) as m:
                 epilogue.begin_row(f.args["channel"] + m)
                 row = f.offset(f.args["result"], m * (dst_channel * parts), numbers.result)
                 tiles = f.offset(c, ((m // mr) * panels * mr + m % mr) * (parts * self.nr), numbers.computed)
@@ -349,7 +349,7 @@ class _Bundle(Correlation):
                     with f.loop(f.args["vector_0"], plain) as v:
                         start = f.load(I64, offsets, v * lanes)
                         epilogue.store(totals(v), [Place(f.offset(row, start, numbers.result))])
-                with f.loop(rest, panels * nv) as v:
+                with f.loop(rest, vectors) as v:
                     mask = f.lane_numbers(lanes) < f.splat(pixels - f.args["first"] - v * lanes, lanes)
                     index = f.load(I64.of(lanes), offsets, v * lanes, aligned=True)
                     apart = [Place(f.offset(row, index * parts + p, numbers.result), mask) for p in range(parts)]
@@ -399,7 +399,9 @@ class _Bundle(Correlation):
                 pixels, before = self.state.read(f, state, "pixels", "taps_before")
                 with f.when(first < pixels):
                     panels = f.smaller((pixels - first + (self.nr - 1)) // self.nr, most_panels)
-                    f.call("locate_pixels", args, state, first, panels * self.tile.nv)
+                    # Vectors without a pixel, which fill up the last panel, are neither located nor packed nor stored.
+                    vectors = f.smaller((pixels - first + (self.lanes - 1)) // self.lanes, panels * self.tile.nv)
+                    f.call("locate_pixels", args, state, first, vectors)
                     group_0 = row_block * most_row_groups
                     own_groups = f.smaller(row_groups - group_0, most_row_groups)
                     source = f.offset(src, (sample * src_batch + group * src_group) * parts, numbers.stored)
@@ -432,7 +434,7 @@ class _Bundle(Correlation):
                     with f.loop(0, channels, chunk_c) as c0, f.loop(0, taps, chunk_t) as t0:
                         c1, t1 = f.smaller(c0 + chunk_c, channels), f.smaller(t0 + chunk_t, taps)
                         k = (c1 - c0) * (t1 - t0)
-                        f.call("pack_source", args, state, source, c0, c1, t0, t1, packed_from, panels)
+                        f.call("pack_source", args, state, source, c0, c1, t0, t1, packed_from, vectors)
                         with f.loop(0, panels) as q:
                             is_packed = q >= packed_from
                             as_it_lies = f.offset(
@@ -451,12 +453,12 @@ class _Bundle(Correlation):
                                     channel = channel_0 + g * mr
                                     f.call("whole_tile", args, k, tile_a, columns, b_row, to, places, channel)
                                     tiles_from.set(whole_groups)
-                            vectors = (pixels - first - q * self.nr + (self.lanes - 1)) // self.lanes
+                            left = vectors - q * self.tile.nv
                             done = f.variable(I64)
                             done.set(0)
                             for width in reversed(self.tile.widths):
                                 # The narrowest tile that has a vector for each pixel left.
-                                fits = (vectors <= width) if width < self.tile.nv else (vectors > 0)
+                                fits = (left <= width) if width < self.tile.nv else (left > 0)
                                 with f.when(fits & done.get().equals(0)), f.loop(tiles_from.get(), own_groups) as g:
                                     done.set(1)
                                     tile_a = f.offset(a.get(), g * panel_rows * (mr * parts), numbers.computed)
@@ -472,5 +474,5 @@ class _Bundle(Correlation):
                         f.store(f.zero(self.vector), c, i, aligned=True)  # an empty sum: no tap hits this phase
                     whole_rows = f.select(whole_panels > 0, whole_groups * mr, 0)
                     stored = whole_panels * self.tile.nv
-                    f.call("finish", args, state, result, channel_0, first, 0, whole_rows, stored, panels)
-                    f.call("finish", args, state, result, channel_0, first, whole_rows, own_rows, 0, panels)
+                    f.call("finish", args, state, result, channel_0, first, 0, whole_rows, stored, panels, vectors)
+                    f.call("finish", args, state, result, channel_0, first, whole_rows, own_rows, 0, panels, vectors)
