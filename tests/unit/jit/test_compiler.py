@@ -45,6 +45,8 @@ PROBLEMS = [
     "forward {dtype} n1 g16 c16->16 i7x3 k3x3 p1x1",
     "backward_weight {dtype} n1 g16 c16->16 i7x3 k3x3 p1x1",
     "backward_data {dtype} n1 g{rows} c{rows}->{rows} i20x40 k3x3 s2x2",
+    "forward {dtype} n1 g1 c4->{rows} i20x40 k5x5 p2x2",
+    "forward {dtype} n1 g{rows} c{rows}->{rows} i20x40 k1x1",
 ]
 MORE_PROBLEMS = [
     # scratch_free reads lanes two apart, gathers them, and has depthwise tiles and lanes of channels
