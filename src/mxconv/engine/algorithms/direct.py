@@ -36,6 +36,7 @@ from .correlation import (
     halves,
     make_tables,
     measure_box,
+    reach,
     roles_of,
     share_groups,
     staged_state,
@@ -128,6 +129,14 @@ def rows_of_box(roles: Roles, block: Ints, lanes: int) -> tuple[int, int]:
     return (1, -(-rows * columns // lanes)) if is_one_row(roles) else (rows, -(-columns // lanes))
 
 
+def vectors_read(roles: Roles, products: int, lanes: int) -> int:
+    """The vectors that so many products read, of those in the staged copy that share none: neighbouring taps of the
+    lane axis read nearly the same."""
+    axis = roles.axes[-1]
+    taps = max(1, max(len(phase.taps) for phase in axis.phases))
+    return math.ceil(products * min(1.0, (axis.src_step + reach(axis) / lanes) / taps))
+
+
 def choose_tile(roles: Roles, target: Target, lanes: int, most_rows: int, chain: int) -> tuple[Tile, bool]:
     """The register tile, and whether each grid row is summed by itself and finished in registers.
 
@@ -149,10 +158,11 @@ def choose_tile(roles: Roles, target: Target, lanes: int, most_rows: int, chain:
         channels = min(roles.rows, most_rows)
         groups = -(-channels // tile.mr)
         if may_finish:
-            busy = tile_cycles(tile, channels, vectors, products) * products
+            busy = tile_cycles(tile, channels, vectors, vectors_read(roles, products, lanes)) * products
             best.append(((busy + groups * ROW_START) * rows, False, tile))
         all_vectors = math.prod(roles.grid[-2:]) * halos / lanes
-        busy = tile_cycles(tile, channels, tile.nv, min(products, chain)) / tile.nv * products
+        read = vectors_read(roles, min(products, chain), lanes)
+        busy = tile_cycles(tile, channels, tile.nv, read) / tile.nv * products
         best.append((all_vectors * (busy + groups * tile.mr / 2 * DETOUR), True, tile))
     _, has_detour, tile = min(best, key=lambda entry: entry[0])
     return tile, not has_detour
@@ -275,7 +285,7 @@ class Direct(Plain):
             busy, storing, starting = ROW_TILE
         elif by_row:
             box_rows, row_vectors = rows_of_box(roles, cut.block, lanes)
-            cycles = tile_cycles(tile, roles.rows, row_vectors, round(products))
+            cycles = tile_cycles(tile, roles.rows, row_vectors, vectors_read(roles, round(products), lanes))
             vectors = cut.runs * box_rows * cycles * 2 / max(1, rows)
             storing, starting = STORING / 3, 2 * ROW_START * cut.runs * box_rows * rows / tile.mr
         elif roles.rows == 1:
