@@ -29,6 +29,7 @@ REFUSALS = {
         ("forward float32 n1 g2 c4->4 i9x9 k1x1", "2 source channels a group"),
         ("forward float32 n1 g2 c2->2 i9x9 k1x2", "2 taps in 1 phases"),
         ("backward_data float32 n1 g2 c2->2 i9x9 k1x1 s2x1", "1 taps in 2 phases"),
+        ("backward_data float32 n1 g1 c2->1 i1x1 k2x1 s2x1 p1x0", "2 taps in 1 phases"),
         ("forward float32 n1 g2 c2->2 i9x9 k1x1 p0x1", "padding"),
         ("forward float32 n1 g12 c12->12 i9x9 k1x1 x_strides(972,1,108,12) y_strides(972,1,108,12)", "channels that"),
         ("forward float32 n1 g2 c2->2 i9x9 k1x1 y_strides(324,162,18,2)", "results of a row"),

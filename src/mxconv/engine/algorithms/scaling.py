@@ -92,8 +92,8 @@ class Scaling(Plain):
             reason = "no pixels, needs some"
         elif roles.channels != 1:
             reason = f"{roles.channels} source channels a group, needs 1"
-        elif roles.all_taps != 1 or roles.phases != 1:
-            reason = f"{roles.all_taps} taps in {roles.phases} phases, needs 1 in 1"
+        elif math.prod(problem.kernel) != 1 or roles.phases != 1:
+            reason = f"{math.prod(problem.kernel)} taps in {roles.phases} phases, needs 1 in 1"
         elif leaves_image(roles):
             reason = "padding, needs none"
         elif roles.rows == 1 and has_last_channels(problem, roles):
