@@ -119,6 +119,14 @@ FAULTS: dict[str, Fault] = {
         'at = f.offset(self._pointers[name], channel * (numbers.parts * (name != "slope"))',
     ),
     # channel_lanes' kernel
+    "channel_lanes: one channel too many is stored as it is": Fault(
+        "f.lane_numbers(lanes) < f.splat(rows - j * lanes, lanes)",
+        "f.lane_numbers(lanes) <= f.splat(rows - j * lanes, lanes)",
+        LANES,
+    ),
+    "channel_lanes: earlier chains are forgotten": Fault(
+        "cells[i][j].set(before + cells[i][j].get())", "cells[i][j].set(cells[i][j].get())", LANES
+    ),
     "pixels: the first of a row counts as a neighbour": Fault(
         "follows = (n % lanes > 0) & to.equals(last.get() + 1)", "follows = (n % lanes > 0) & (to > last.get())", LANES
     ),

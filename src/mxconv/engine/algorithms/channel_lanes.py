@@ -45,7 +45,7 @@ from .correlation import (
     staged_state,
     with_row_axis,
 )
-from .costs import ACROSS_ROWS, packing_seconds, traffic_seconds, vector_seconds
+from .costs import ACROSS_ROWS, apart_seconds, packing_seconds, traffic_seconds, vector_seconds
 from .padding import banded, bands_of, needed, valid
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *PANEL_ARGS, *ARGS))
@@ -83,8 +83,9 @@ STAGING, STAGING_ROW, LISTING, STARTING, PASSING = 2.5, 18.0, 20.0, 0.5, 8.0
 a vector of the weights takes on its way from the L3 cache, at each pass over them."""
 MOST_NEEDED = 0.96
 """Share of the products that is left in tiles, up to which it pays to look for the others."""
-STORING, WEIGHTS = 16.0, 0.5
-"""Estimate: storing a vector, as its multiply-adds, and reading the weight once a box, relative to copying it."""
+STORING, STORED_AS_IS, WEIGHTS = 16.0, 6.0, 0.5
+"""Estimate: storing a vector, as its multiply-adds, transposed or as it is, and reading the weight once a box, relative
+to copying it."""
 BESIDE = (3.0, 8.0)
 """Estimate: packing a weight whose rows or channels lie side by side, as costs.ACROSS_ROWS."""
 
@@ -155,6 +156,11 @@ def _shapes(roles: Roles, numbers: Numbers, target: Target, may_band: bool) -> l
         if in_bands is not None:
             bands.append(Shape(tile, True, True, in_bands))
     return bands if must_band and bands else shapes + bands
+
+
+def are_channels_beside(problem: ConvProblem, roles: Roles) -> bool:
+    """Whether the result's channels are neighbours, so that vectors of them are stored as they are."""
+    return problem.strides_of(roles.dst)[1] == 1 and roles.rows > 1 and roles.dst_strides[-1] != 1
 
 
 def may_band(problem: ConvProblem) -> bool:
@@ -276,7 +282,9 @@ class ChannelLanes(Plain):
         products = roles.channels * roles.most_taps
         if not roles.pixels or not roles.rows:
             return Verdict(False, "no results, needs some")
+        is_stored_as_is = are_channels_beside(problem, roles)
         least = LEAST_PRODUCTS if roles.phases == 1 else LEAST_PRODUCTS_OF_PHASES
+        least = 1 if is_stored_as_is else least
         if products < least:
             return Verdict(False, f"sums of {products} products, pays from {least} on")
         numbers = Numbers.of(problem.dtype)
@@ -285,11 +293,11 @@ class ChannelLanes(Plain):
         shape = choose_shape(roles, numbers, target, roles.rows, 1, 1, may_band(problem))
         nr = shape.tile.nv * lanes
         idle = 1 - roles.rows / (-(-roles.rows // nr) * nr)
-        if idle > MOST_IDLE and not shape.skips:
+        if idle > MOST_IDLE and not (shape.skips or is_stored_as_is):
             return Verdict(False, f"{roles.rows} result channels a group leave {idle:.0%} of the lanes idle")
         filled = roles.pixels / (-(-roles.pixels // lanes) * lanes)
         in_place = shape.banded or is_in_place(roles, numbers)
-        if filled >= LEAST_FILLED:
+        if filled >= LEAST_FILLED and not is_stored_as_is:
             if roles.most_taps == 1 and not in_place:
                 return Verdict(False, "one tap a pixel, needs more to share the staged copy")
             if roles.most_taps == 1 and roles.axes[-1].src_step == 1 and products < LEAST_PRODUCTS_OF_ROWS:
@@ -302,7 +310,7 @@ class ChannelLanes(Plain):
         row = columns + halo(roles) / lane.src_step
         waste = -(-((rows - 1) * row + columns) // lanes) * lanes / (rows * columns) - 1
         cost = TRANSPOSING / products
-        if waste <= cost and roles.most_taps > 1:
+        if waste <= cost and roles.most_taps > 1 and not is_stored_as_is:
             return Verdict(False, f"direct computes {waste:.1%} in vain, transposing costs {cost:.1%}")
         staged = staged_bytes(roles, numbers, lanes)
         if staged > MOST_STAGED_BYTES and not in_place:
@@ -325,10 +333,14 @@ class ChannelLanes(Plain):
         products = roles.channels * roles.all_taps / roles.phases
         multiplying = 2 * tile_cycles(tile) * tile_pixels(roles, shape, cut.block) / tile.mr * panels * products
         tasks = boxes * -(-panels // cut.block_panels)
-        work = boxes * (multiplying + STORING * pixels * vectors) + 2 * tasks * staging_cycles(roles, cut.box, lanes)
+        storing = STORED_AS_IS if are_channels_beside(problem, roles) else STORING
+        work = boxes * (multiplying + storing * pixels * vectors) + 2 * tasks * staging_cycles(roles, cut.box, lanes)
         share = -(-tasks // threads) / max(1, tasks)  # of the thread that is done last
         seconds = vector_seconds(work, lanes, machine) * share + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
+        if cut.box.staged:
+            elements, distance = math.prod(problem.shape_of(roles.src)), roles.src_strides[-1]
+            seconds += tasks / boxes * apart_seconds(elements, distance, size, lanes, machine, stays=True) / threads
         if packs_weight:
             is_near = roles.w_row == 1 or span_of_rows(roles)["row_span"] > 0
             seconds += packing_seconds(problem, machine, threads, BESIDE if is_near else ACROSS_ROWS)

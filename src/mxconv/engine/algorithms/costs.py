@@ -20,6 +20,10 @@ ALONG_ROWS, ACROSS_ROWS = (5.0, 5.0), (10.0, 30.0)
 """Time to pack a weight, relative to copying it, where panels take what lies side by side, and where they do not; a
 small one, and one that takes a quarter of the L3 cache and more."""
 
+SCATTERED, SCATTERED_FAR, LINE = 25.0, 120.0, 64
+"""Cycles of a vector whose numbers lie apart, and where each has a cache line of its own that is gone when its next
+number is asked for."""
+
 
 def vector_seconds(multiply_adds: float, lanes: int, machine: Machine) -> float:
     """Seconds of so many multiply-adds of whole vectors on one core, at its peak."""
@@ -33,6 +37,18 @@ def traffic_seconds(problem: ConvProblem, machine: Machine, threads: int) -> flo
     if 2 * (data + size * math.prod(problem.w_shape)) > machine.l3:
         return FROM_MEMORY * data / machine.memory_bytes
     return data / (machine.cache_bytes * threads)
+
+
+def apart_seconds(
+    elements: float, distance: int, size: int, lanes: int, machine: Machine, *, stays: bool = False
+) -> float:
+    """Seconds of one core to gather or scatter so many numbers, where neighbours in a vector lie `distance` apart, as
+    pixels do with channels last; none where they lie side by side. `stays`: the other channels of a cache line come
+    soon enough to find it."""
+    if distance == 1:
+        return 0.0
+    cycles = SCATTERED if stays or distance * size < LINE else SCATTERED_FAR
+    return vector_seconds(2 * cycles * elements / lanes, lanes, machine)
 
 
 def packing_seconds(

@@ -42,7 +42,7 @@ from .correlation import (
     staged_state,
     with_row_axis,
 )
-from .costs import ALONG_ROWS, BUSY, packing_seconds, traffic_seconds, vector_seconds
+from .costs import ALONG_ROWS, BUSY, apart_seconds, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -270,7 +270,8 @@ class Direct(Plain):
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
         roles, numbers = with_row_axis(roles_of(problem)), Numbers.of(problem.dtype)
-        lanes = target.lanes(numbers.computed.itemsize)
+        size = numbers.computed.itemsize
+        lanes = target.lanes(size)
         tile, by_row = choose_tile(roles, target, lanes, roles.rows, CHAIN)
         samples = problem.batch * problem.groups
         cut = choose_cut(roles, numbers, lanes, tile, threads, samples, 0, by_row)
@@ -295,6 +296,9 @@ class Direct(Plain):
         work = boxes * (filled * vectors * (busy * rows * products + 2 * storing * roles.rows) + starting)
         work += copies * (STAGING * cut.box.staged / lanes + STAGING_ROWS * cut.box.rows)
         seconds = vector_seconds(work, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
+        for name, strides, times in ((roles.src, roles.src_strides, cut.row_blocks), (roles.dst, roles.dst_strides, 1)):
+            elements = times * math.prod(problem.shape_of(name))
+            seconds += apart_seconds(elements, strides[-1], size, lanes, machine, stays=True) / threads
         if packs_weight:
             seconds += packing_seconds(problem, machine, threads, ALONG_ROWS)
         return machine.dispatch + seconds

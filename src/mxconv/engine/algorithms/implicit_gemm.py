@@ -20,7 +20,7 @@ from ..threads import job_at
 from ..workspace import Ledger, address_of
 from .base import ACCEPTED, Plain, Verdict, kernels
 from .correlation import Roles, addresses_of, book_packing, common_values, compiled_words, make_tables, merged, roles_of
-from .costs import ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
+from .costs import ALONG_ROWS, apart_seconds, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -130,6 +130,11 @@ class ImplicitGemm(Plain):
         work = products * grids * (multiplying + packing) + 2 * STARTING * blocks * row_blocks
         share = 1 / threads + (threads - 1) / (threads * max(1, blocks * row_blocks))  # of the thread that is done last
         seconds = vector_seconds(work, lanes, machine) * min(1.0, share) + traffic_seconds(problem, machine, threads)
+        pixels = samples * roles.pixels * roles.phases
+        apart = apart_seconds(pixels * roles.rows, roles.dst_strides[-1], size, lanes, machine)
+        if is_packed:
+            apart += row_blocks * apart_seconds(pixels * products, roles.src_strides[-1], size, lanes, machine)
+        seconds += apart / threads
         weight = rows * products * size * parts
         reading = NEAR_WEIGHTS if weight <= machine.l2 / 2 else FAR_WEIGHTS
         seconds += reading * blocks * weight / (machine.cache_bytes * threads)

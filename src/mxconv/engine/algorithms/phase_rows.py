@@ -42,7 +42,7 @@ from .correlation import (
     staged_state,
     with_row_axis,
 )
-from .costs import ALONG_ROWS, packing_seconds, traffic_seconds, vector_seconds
+from .costs import ALONG_ROWS, apart_seconds, packing_seconds, traffic_seconds, vector_seconds
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -273,9 +273,14 @@ class PhaseRows(Plain):
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        lanes = target.lanes(Numbers.of(problem.dtype).computed.itemsize)
+        size = Numbers.of(problem.dtype).computed.itemsize
+        lanes = target.lanes(size)
         cut = choose_cut(problem, target, threads)
         seconds = vector_seconds(2 * cut.cycles, lanes, machine) / threads + traffic_seconds(problem, machine, threads)
+        roles = roles_of(problem)
+        for name, strides in ((roles.src, roles.src_strides), (roles.dst, roles.dst_strides)):
+            elements = math.prod(problem.shape_of(name))
+            seconds += apart_seconds(elements, strides[-1], size, lanes, machine, stays=True) / threads
         if packs_weight:
             seconds += packing_seconds(problem, machine, threads, ALONG_ROWS)
         return machine.dispatch + seconds

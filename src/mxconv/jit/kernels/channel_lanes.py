@@ -14,9 +14,10 @@ padding is never read and the source need not be staged.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
-from ..ir import I1, I8, I64, PTR, Function, Value
+from ..ir import I1, I8, I64, PTR, Function, Value, Variable
 from ..target import Target
 from .blocks import Layout
 from .correlation import AXIS
@@ -72,6 +73,8 @@ class _Bundle(TapRanges):
         self.emit_list_pixels()
         self.emit_tile("tile", is_first=False)
         self.emit_tile("first_tile", is_first=True)
+        if "add" not in self.epilogue:
+            self.emit_last_tile()
         self.emit_finish_whole()
         self.emit_finish_square()
         self.emit_finish()
@@ -178,44 +181,80 @@ class _Bundle(TapRanges):
         Meanwhile what comes next is asked for: a share of the next chain's weights, from `ahead` on, and, where the
         samples are read for the first time, the first pixel's of AHEAD products later.
         """
-        numbers, lanes, tile = self.numbers, self.lanes, self.tile
+        lanes, tile = self.lanes, self.tile
         with self.module.function(
             symbol, ranges=PTR, end=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64, ahead=PTR
         ) as f:
-            cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
-            sources = [
-                f.offset(
-                    f.args["staged"],
-                    f.load(I64, f.args["pixels"], i * len(PIXEL) + PIXEL.index["staged"]),
-                    numbers.computed,
-                )
-                for i in range(tile.mr)
-            ]
-            ranges = f.variable(PTR, f.args["ranges"])
-            head, body, done = (f.name(name) for name in ("next", "range", "done"))
-            f.jump(head)
-            f.label(head)
-            first, end = TAPS.read(f, ranges.get(), *TAPS.names)
-            f.jump_if(first < f.args["end"], body, done)
-            f.label(body)
-            with f.loop(first, end) as k:
-                f.prefetch(f.offset(f.args["ahead"], k * self.nr, numbers.computed), level=1)
-                if is_first:
-                    coming = f.load(I64, f.args["offsets"], k + AHEAD)
-                    f.prefetch(f.offset(sources[0], coming, numbers.computed))
-                offset = f.load(I64, f.args["offsets"], k)
-                row = f.offset(f.args["a"], k * self.nr, numbers.computed)
-                vectors = [f.load(self.vector, row, j * lanes, aligned=True) for j in range(tile.nv)]
-                for i in range(tile.mr):
-                    sample = f.splat(f.load(numbers.computed, sources[i], offset), lanes)
-                    for j in range(tile.nv):
-                        accumulate([cells[i][j]], [sample], [vectors[j]])
-            ranges.set(f.offset(ranges.get(), len(TAPS), I64))
-            f.jump(head)
-            f.label(done)
+            cells, ranges = self.sum_ranges(f, is_first=is_first)
             places = [i * self.nr + j * lanes for i in range(tile.mr) for j in range(tile.nv)]
             put_or_add(f, f.args["first"], f.args["c"], places, [cell.get() for row in cells for cell in row])
-            f.give(ranges.get())
+            f.give(ranges)
+
+    def sum_ranges(self, f: Function, *, is_first: bool) -> tuple[list[list[Variable]], Value]:
+        """The sums of one chain, and where the next one stands."""
+        numbers, lanes, tile = self.numbers, self.lanes, self.tile
+        cells = [[f.variable(self.vector, 0) for _ in range(tile.nv)] for _ in range(tile.mr)]
+        sources = [
+            f.offset(
+                f.args["staged"],
+                f.load(I64, f.args["pixels"], i * len(PIXEL) + PIXEL.index["staged"]),
+                numbers.computed,
+            )
+            for i in range(tile.mr)
+        ]
+        ranges = f.variable(PTR, f.args["ranges"])
+        head, body, done = (f.name(name) for name in ("next", "range", "done"))
+        f.jump(head)
+        f.label(head)
+        first, end = TAPS.read(f, ranges.get(), *TAPS.names)
+        f.jump_if(first < f.args["end"], body, done)
+        f.label(body)
+        with f.loop(first, end) as k:
+            f.prefetch(f.offset(f.args["ahead"], k * self.nr, numbers.computed), level=1)
+            if is_first:
+                coming = f.load(I64, f.args["offsets"], k + AHEAD)
+                f.prefetch(f.offset(sources[0], coming, numbers.computed))
+            offset = f.load(I64, f.args["offsets"], k)
+            row = f.offset(f.args["a"], k * self.nr, numbers.computed)
+            vectors = [f.load(self.vector, row, j * lanes, aligned=True) for j in range(tile.nv)]
+            for i in range(tile.mr):
+                sample = f.splat(f.load(numbers.computed, sources[i], offset), lanes)
+                for j in range(tile.nv):
+                    accumulate([cells[i][j]], [sample], [vectors[j]])
+        ranges.set(f.offset(ranges.get(), len(TAPS), I64))
+        f.jump(head)
+        f.label(done)
+        return cells, ranges.get()
+
+    def emit_last_tile(self) -> None:
+        """The last chain of a tile whose result's channels are neighbours: added to those before it, finished in
+        registers and stored as it is. Pixels that fill up the tile are others of it, and stored twice."""
+        numbers, lanes, tile = self.numbers, self.lanes, self.tile
+        with self.module.function(
+            "last_tile", args=PTR, ranges=PTR, end=I64, a=PTR, offsets=PTR, pixels=PTR, staged=PTR, c=PTR, first=I64,
+            ahead=PTR, result=PTR, channel=I64, rows=I64,
+        ) as f:  # fmt: skip
+            channel, rows, result = (f.args[name] for name in ("channel", "rows", "result"))
+            cells, _ = self.sum_ranges(f, is_first=False)
+            with f.when(f.args["first"].equals(0)):
+                for i, j in itertools.product(range(tile.mr), range(tile.nv)):
+                    before = f.load(self.vector, f.args["c"], i * self.nr + j * lanes, aligned=True)
+                    cells[i][j].set(before + cells[i][j].get())
+            to = [f.load(I64, f.args["pixels"], i * len(PIXEL) + PIXEL.index["dst"]) for i in range(tile.mr)]
+
+            def store(masks: list[Value] | None) -> None:
+                for j in range(tile.nv):
+                    epilogue = Epilogue(f, numbers, lanes, self.args, f.args["args"], self.epilogue)
+                    exists = f.constant(1, I1.of(lanes)) if masks is None else masks[j]
+                    epilogue.begin_lanes(channel + j * lanes, exists)
+                    for i in range(tile.mr):
+                        place = f.offset(result, to[i] + j * lanes, numbers.result)
+                        epilogue.store([cells[i][j].get()], [Place(place, masks[j] if masks else None)])
+
+            with f.when(rows >= self.nr) as partly:
+                store(None)
+            with partly:
+                store([f.lane_numbers(lanes) < f.splat(rows - j * lanes, lanes) for j in range(tile.nv)])
 
     # ---- results
 
@@ -375,6 +414,7 @@ class _Bundle(TapRanges):
             sections = ("at_offsets", "at_pixels", "at_c", "at_next")
             offsets, table, c, following = (self.section(f, args, state, n) for n in sections)
             (in_place,) = self.args.read(f, args, "in_place")
+            are_beside = dst_channel.equals(1) if "add" not in self.epilogue else f.constant(0, I1)
             pixels, total = f.args["pixels"], taps * channels
             first, next_range = f.variable(I64), f.variable(PTR)
             begin = f.args["row_block"] * block_panels
@@ -388,6 +428,9 @@ class _Bundle(TapRanges):
                 flag = f.load(I64, f.offset(weights, at_flags, I8), panel * phases + f.args["phase"])
                 skips = f.args["misses"] & (banded | f.cast("zext", flag.equals(0), I64))
                 f.call("begin_tiles", args, state, p0, p1, skips)
+                row = n * self.nr
+                result = f.offset(dst, sample * dst_batch + group * dst_group + row * dst_channel, numbers.result)
+                channel, left = group * rows + row, f.smaller(rows - row, self.nr)
                 first.set(1)
                 tiles = (p1 - p0 + (tile.mr - 1)) // tile.mr
                 with f.loop(0, f.larger(total, 1), chain) as k:
@@ -399,12 +442,15 @@ class _Bundle(TapRanges):
                         ahead = f.offset(a, chain * self.nr + number * tile.nv // tiles * self.lanes, numbers.computed)
                         ranges = f.load(PTR, f.offset(following, number, I64))
                         what = (ranges, k + chain, a, offsets, own_pixels, f.args["staged"], own_c, first.get(), ahead)
-                        with f.when(n.equals(begin) & in_place.equals(1)) as otherwise:
-                            next_range.set(f.call_for(PTR, "first_tile", *what))
-                        with otherwise:
-                            next_range.set(f.call_for(PTR, "tile", *what))
-                        f.store(next_range.get(), f.offset(following, number, I64))
+                        with f.when(are_beside & (k + chain >= total)) as more:
+                            if "add" not in self.epilogue:
+                                f.call("last_tile", args, *what, result, channel, left)
+                        with more:
+                            with f.when(n.equals(begin) & in_place.equals(1)) as otherwise:
+                                next_range.set(f.call_for(PTR, "first_tile", *what))
+                            with otherwise:
+                                next_range.set(f.call_for(PTR, "tile", *what))
+                            f.store(next_range.get(), f.offset(following, number, I64))
                     first.set(0)
-                row = n * self.nr
-                result = f.offset(dst, sample * dst_batch + group * dst_group + row * dst_channel, numbers.result)
-                f.call("finish", args, state, result, group * rows + row, f.smaller(rows - row, self.nr), p0, p1 - p0)
+                with f.when(are_beside.equals(0)):
+                    f.call("finish", args, state, result, channel, left, p0, p1 - p0)
