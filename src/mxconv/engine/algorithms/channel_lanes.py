@@ -339,8 +339,8 @@ class ChannelLanes(Plain):
         seconds = vector_seconds(work, lanes, machine) * share + traffic_seconds(problem, machine, threads)
         seconds += WEIGHTS * boxes * vectors * lanes * products * size / (machine.cache_bytes * threads)
         if cut.box.staged:
-            elements, distance = math.prod(problem.shape_of(roles.src)), roles.src_strides[-1]
-            seconds += tasks / max(1, boxes) * apart_seconds(elements, distance, size, lanes, machine, stays=True) / threads
+            elements = tasks / max(1, boxes) * math.prod(problem.shape_of(roles.src))
+            seconds += apart_seconds(elements, roles.src_strides[-1], size, lanes, machine, stays=True) / threads
         if packs_weight:
             is_near = roles.w_row == 1 or span_of_rows(roles)["row_span"] > 0
             seconds += packing_seconds(problem, machine, threads, BESIDE if is_near else ACROSS_ROWS)
