@@ -331,12 +331,22 @@ class Function:
 
     def deinterleave(self, vectors: Sequence[Value]) -> list[Value]:
         """The inverse of `interleave`: of n vectors' lanes, one after the other, every n-th from 0, from 1, ... on."""
-        if len(vectors) == 1:
-            return list(vectors)
-        lanes = vectors[0].type.lanes
+        n, lanes = len(vectors), vectors[0].type.lanes
+        if n % 2:
+            return [self.every_nth(vectors, first) for first in range(n)]
         pairs = list(zip(vectors[0::2], vectors[1::2], strict=True))
         even, odd = (self.deinterleave([self.shuffle(a, b, range(i, 2 * lanes, 2)) for a, b in pairs]) for i in (0, 1))
         return [vector for pair in zip(even, odd, strict=True) for vector in pair]
+
+    def every_nth(self, vectors: Sequence[Value], first: int) -> Value:
+        """Of n vectors' lanes, one after the other, every n-th from `first` on: one shuffle for each but the first."""
+        n, lanes = len(vectors), vectors[0].type.lanes
+        places = [first + lane * n for lane in range(lanes)]
+        out = self.shuffle(vectors[0], vectors[0], [min(place, lanes - 1) for place in places])
+        for i, vector in enumerate(vectors[1:], 1):
+            own = [lanes + place % lanes if place // lanes == i else lane for lane, place in enumerate(places)]
+            out = self.shuffle(out, vector, own)
+        return out
 
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """The transpose of a square matrix of lanes, in registers: log2(lanes) rounds that exchange halves."""

@@ -90,9 +90,9 @@ BESIDE = (3.0, 8.0)
 """Estimate: packing a weight whose rows or channels lie side by side, as costs.ACROSS_ROWS."""
 
 
-WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (4, 6), (3, 7), (10, 2), (8, 2))
+WIDE_TILES = ((6, 4), (5, 4), (8, 3), (7, 3), (5, 5), (4, 6), (3, 7), (10, 2), (8, 2), (10, 1), (8, 1))
 LOW_TILES = ((4, 4), (3, 4))
-TILES = ((6, 2), (5, 2), (4, 3), (3, 3))
+TILES = ((6, 2), (5, 2), (4, 3), (3, 3), (10, 1), (8, 1))
 """Pixels and vectors of channels of the tiles that are considered, for 32 registers and for 16. Low ones are taken for
 phases, whose grids are small and end in few taps: 5 to 20 % faster there, slower elsewhere than estimated. Each pixel
 has an address of its own: those of 12 do not stay in the general registers, and take twice the time of 10."""
@@ -113,7 +113,7 @@ class Shape:
 
 def tile_cycles(tile: Tile) -> float:
     """Cycles of one product of a tile: two multiply-adds of vectors fit in one."""
-    return tile.mr * tile.nv / 2 + STARTING
+    return max(tile.mr * tile.nv, tile.mr + 2) / 2 + STARTING
 
 
 @functools.lru_cache(maxsize=64)

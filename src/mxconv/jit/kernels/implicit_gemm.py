@@ -143,7 +143,7 @@ class _Bundle(Correlation):
     @property
     def most_lane_step(self) -> int:
         """Lanes at this distance or less are read by whole vectors; complex numbers are always gathered."""
-        return 2 if self.numbers.parts == 1 else 0
+        return 4 if self.numbers.parts == 1 else 0
 
     def locate_pixel(
         self,
@@ -258,21 +258,24 @@ class _Bundle(Correlation):
             mask = inside & f.mask_of_bits(f.load(I64, row, 1), lanes)
             # The first segment also clears the other lanes; later ones leave them alone.
             fills = f.select(n.equals(0), f.constant(-1, mask.type), mask)
-            with f.when(lane_step.equals(1)) as by_two:
+            with f.when(lane_step.equals(1)) as apart:
                 with f.when(f.is_full(mask)) as partly, f.loop(0, channels) as c:
                     value = f.load(stored, start, c * src_channel)
                     f.store(numbers.widen(f, value), to, c * self.nr, aligned=True)
                 with partly, f.loop(0, channels) as c:
                     value = f.masked_load(stored, f.offset(start, c * src_channel, numbers.stored), mask)
                     f.masked_store(numbers.widen(f, value), f.offset(to, c * self.nr, numbers.computed), fills)
-            with by_two:
-                halves = self.spread_by_two(f, mask)
-                with f.loop(0, channels) as c:
-                    at = f.offset(start, c * src_channel, numbers.stored)
-                    low = f.masked_load(stored, at, halves[0])
-                    high = f.masked_load(stored, f.offset(at, lanes, numbers.stored), halves[1])
-                    value = f.shuffle(low, high, range(0, 2 * lanes, 2))
-                    f.masked_store(numbers.widen(f, value), f.offset(to, c * self.nr, numbers.computed), fills)
+            with apart:
+                for step in range(2, self.most_lane_step + 1):
+                    masks = self.spread(f, mask, step)
+                    with f.when(lane_step.equals(step)), f.loop(0, channels) as c:
+                        at = f.offset(start, c * src_channel, numbers.stored)
+                        vectors = [
+                            f.masked_load(stored, f.offset(at, j * lanes, numbers.stored), masks[j])
+                            for j in range(step)
+                        ]
+                        value = numbers.widen(f, f.every_nth(vectors, 0))
+                        f.masked_store(value, f.offset(to, c * self.nr, numbers.computed), fills)
 
     def lanes_inside(
         self, f: Function, rank: Value, tables: Value, state: Value, coords: Value, block: Value, v: Value
@@ -288,13 +291,11 @@ class _Bundle(Correlation):
             inside.set(inside.get() & (coord + f.splat(offset, lanes)).below(f.splat(extent, lanes)))
         return inside.get()
 
-    def spread_by_two(self, f: Function, mask: Value) -> list[Value]:
-        """Masks of the two vectors in whose even elements the lanes of a stride-2 segment lie."""
+    def spread(self, f: Function, mask: Value, step: int) -> list[Value]:
+        """Masks of the `step` vectors of which every `step`-th element is a lane of a segment."""
         lanes, none = self.lanes, f.zero(mask.type)
-        return [
-            f.shuffle(mask, none, [half * lanes // 2 + i // 2 if i % 2 == 0 else lanes for i in range(lanes)])
-            for half in range(2)
-        ]
+        places = [range(j * lanes, (j + 1) * lanes) for j in range(step)]
+        return [f.shuffle(mask, none, [lanes if place % step else place // step for place in own]) for own in places]
 
     # ---- results
 

@@ -32,7 +32,7 @@ RUN_LIST = Layout(("staged", "dst"))
 SECTIONS = ("at_rows", "at_runs", "at_offsets", "at_staged")
 """Slots of the scratch sections that staging uses."""
 
-DEINTERLEAVED = (2, 4, 8)
+DEINTERLEAVED = (2, 3, 4, 5, 8)
 """Splits whose phases are taken apart by shuffles; those of others are gathered."""
 
 
