@@ -204,6 +204,23 @@ def backward_data_axis(size: int, kernel: int, stride: int, dilation: int, pad_l
     return AxisPlan(src_step=1, dst_step=stride, phases=tuple(phases))
 
 
+def meeting(axis: AxisPlan, size: int) -> AxisPlan:
+    """The same axis without the taps at either end of a phase that meet none of the source's `size` samples.
+
+    A phase that reads nothing but padding keeps one.
+
+    >>> list(meeting(forward_axis(1, 3, 1, 1, 1), 1).phases[0].taps)
+    [Tap(tap=1, offset=0)]
+    """
+    phases = []
+    for phase in axis.phases:
+        offsets, reach = phase.taps.offsets, (phase.count - 1) * axis.src_step
+        first = min(max(0, -((reach + offsets.start) // offsets.step)), len(offsets) - 1) if offsets else 0
+        last = max(first + 1, -((offsets.start - size) // offsets.step)) if offsets else 0
+        phases.append(Phase(phase.origin, phase.count, phase.taps[first:last]))
+    return AxisPlan(axis.src_step, axis.dst_step, tuple(phases))
+
+
 def phase_rows_axis(size: int, kernel: int, stride: int, pad_lo: int) -> AxisPlan:
     """The same axis of a data gradient without dilation, grid positions being numbers q of a whole stride.
 

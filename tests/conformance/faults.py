@@ -103,7 +103,7 @@ FAULTS: dict[str, Fault] = {
     "segments: more than there is room for": Fault(
         "few = (count.get() <= SEGMENTS)", "few = (count.get() <= 4 * SEGMENTS)", GEMM
     ),
-    "segments: stride 2 reads the wrong half": Fault("half * lanes // 2 + i // 2", "i // 2", GEMM),
+    "segments: a stride reads the first vector again": Fault("range(j * lanes, (j + 1) * lanes)", "range(lanes)", GEMM),
     "epilogue: the bias of another block": Fault("channel_0 = group * rows + row_0", "channel_0 = group * rows"),
     "epilogue: the residual is read beyond the last lane": Fault(
         "self._to_residual, I8), place.mask)",

@@ -6,6 +6,7 @@ import math
 import random
 
 from mxconv import geometry
+from mxconv.engine.algorithms.correlation import roles_of
 from mxconv.engine.algorithms.fft_2d import LEAST_TAPS
 from mxconv.engine.problem import ConvProblem
 
@@ -25,6 +26,7 @@ def make_case(number: int) -> Case:
             largest(problem) <= MAX_ELEMENTS
             and 0 < problem.products <= MAX_PRODUCTS
             and math.prod(problem.kernel) >= LEAST_TAPS * math.prod(strides)
+            and roles_of(problem).most_taps >= LEAST_TAPS
         ):
             break
     knobs = {"num_threads": rng.choice((1, 2)), "parallel_threshold": 0}

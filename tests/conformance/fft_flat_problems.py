@@ -45,7 +45,7 @@ def make_case(number: int) -> Case:
 
 def _problem(rng: random.Random) -> ConvProblem:
     direction = rng.choice(("forward", "backward_data"))
-    rank = rng.choices((2, 3, 4), (60, 25, 15))[0]
+    rank = rng.choices((2, 3, 4), (55, 25, 20))[0]
     longest = {2: 11, 3: 5, 4: 3}[rank]
     axes = [_axis(rng, direction, longest if rng.random() < 0.8 else 1, 40 if rank == 2 else 8) for _ in range(rank)]
     groups, group_in, group_out = rng.choice((1, 1, 2, 3)), rng.randint(1, 7), rng.randint(1, 7)

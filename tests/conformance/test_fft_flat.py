@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from mxconv import config
 from mxconv.engine import trial
 from mxconv.engine.algorithms.correlation import roles_of
 from mxconv.engine.algorithms.fft_flat import FftFlat
-from mxconv.engine.algorithms.flat_line import FlatLine, cut_line, flat_line, reaching
+from mxconv.engine.algorithms.flat_line import FlatLine, cut_line, flat_line
 from mxconv.engine.problem import ConvProblem
 from mxconv.jit import target
 
@@ -29,7 +31,7 @@ def test_random_problems(name: str, count: int, environment: dict[str, str]) -> 
         counts["data", case.data] += 1
         counts["blocks", "several" if record["blocks"]["pixels"] > p.batch * p.groups else "one"] += 1
         counts["phases", "several" if set(p.stride) > {1} else "one"] += 1
-        counts["taps", "all" if reaching(roles_of(p)) == roles_of(p) else "some out of reach"] += 1
+        counts["taps", "all" if roles_of(p).all_taps == math.prod(p.kernel) else "some out of reach"] += 1
     wanted = [("direction", direction) for direction in ("forward", "backward_data")]
     wanted += [("dtype", dtype) for dtype in FLOATS]
     wanted += [("lanes", distance) for distance in ("1", "other")]
@@ -47,7 +49,7 @@ def test_random_problems(name: str, count: int, environment: dict[str, str]) -> 
 
 def twin(p: ConvProblem, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """A correlation forward, block by block of the line, in float64."""
-    line, blocks = flat_line(reaching(roles_of(p))), cut_line(p, target.current())
+    line, blocks = flat_line(roles_of(p)), cut_line(p, target.current())
     half, pitches = blocks.half, np.array(line.pitches)
     # Polynomials modulo t^(2*half) + 1, as complex ones modulo t^half - i: values at the roots of i.
     turned = np.exp(0.5j * np.pi * np.arange(half) / half)
@@ -100,7 +102,7 @@ def test_neighbouring_rows_share_their_zeros_and_so_do_both_ends() -> None:
 
 def test_taps_that_reach_no_sample_do_not_lengthen_the_filter() -> None:
     p = ConvProblem.parse("forward float32 n1 g1 c2->2 i10x10 k13x13 d2x2 p12x12")
-    axis = reaching(roles_of(p)).axes[0]
+    axis = roles_of(p).axes[0]
     assert list(axis.phases[0].taps.offsets) == list(range(-8, 9, 2))
 
 

@@ -73,7 +73,7 @@ class Roles:
 
 @functools.lru_cache(maxsize=64)
 def roles_of(p: ConvProblem) -> Roles:
-    """The correlation that a problem is."""
+    """The correlation that a problem is; a weight gradient has all taps, others those that meet the source at all."""
     own_in, own_out = p.in_channels // p.groups, p.out_channels // p.groups
     by_out, by_in = p.w_strides[:2]
     forward = p.direction != "backward_data"
@@ -84,6 +84,9 @@ def roles_of(p: ConvProblem) -> Roles:
         for a in range(p.rank)
     )
     src, dst = ("x", "y") if forward else ("y", "x")
+    src_spatial = p.in_spatial if forward else p.out_spatial
+    if p.direction != "backward_weight":
+        axes = tuple(map(geometry.meeting, axes, src_spatial))
     return Roles(
         src=src,
         dst=dst,
@@ -92,7 +95,7 @@ def roles_of(p: ConvProblem) -> Roles:
         w_row=by_out if forward else by_in,
         w_channel=by_in if forward else by_out,
         w_group=own_out * by_out,
-        src_spatial=p.in_spatial if forward else p.out_spatial,
+        src_spatial=src_spatial,
         axes=axes,
         src_strides=p.strides_of(src)[2:],
         dst_strides=p.strides_of(dst)[2:],

@@ -31,7 +31,7 @@ from .base import ACCEPTED, Verdict, kernels
 from .correlation import addresses_of, common_values, compiled_words, make_tables, roles_of
 from .costs import traffic_seconds, vector_seconds
 from .fft_blocks import LONGEST, MOST_PANEL_BYTES, cost, cut_pieces, lay_panels, transform_cost
-from .flat_line import cut_line, flat_line, reaching
+from .flat_line import cut_line, flat_line
 
 LAYOUT = Layout((*COMMON_ARGS, *ARGS))
 
@@ -73,7 +73,7 @@ class FftFlat:
             return Verdict(False, f"stride {stride}, needs 1")
         if roles.most_taps < LEAST_TAPS:
             return Verdict(False, f"{roles.most_taps} taps, pays from {LEAST_TAPS} on")
-        line = flat_line(reaching(roles))
+        line = flat_line(roles)
         if line.taps > LONGEST:
             return Verdict(False, f"{line.taps} places from the first tap to the last, needs at most {LONGEST}")
         blocks = cut_line(p, target)
@@ -88,7 +88,7 @@ class FftFlat:
     def estimate(
         self, problem: ConvProblem, target: Target, threads: int, machine: Machine, packs_weight: bool
     ) -> float:
-        p, roles, blocks = problem, reaching(roles_of(problem)), cut_line(problem, target)
+        p, roles, blocks = problem, roles_of(problem), cut_line(problem, target)
         line = flat_line(roles)
         size = Numbers.of(p.dtype).computed.itemsize
         lanes = target.lanes(size)
@@ -114,7 +114,7 @@ class FftFlat:
         return 4 * machine.dispatch + seconds
 
     def make_plan(self, problem: ConvProblem, target: Target, threads: int, thrift: int = 0) -> Plan:
-        p, roles, blocks = problem, reaching(roles_of(problem)), cut_line(problem, target)
+        p, roles, blocks = problem, roles_of(problem), cut_line(problem, target)
         line, tile = flat_line(roles), blocks.tile
         assert tile is not None
         numbers = Numbers.of(p.dtype)

@@ -49,19 +49,6 @@ class FlatLine:
 
 
 @functools.lru_cache(maxsize=64)
-def reaching(roles: Roles) -> Roles:
-    """The same correlation without taps that reach no sample from any position."""
-    axes = []
-    for axis, extent in zip(roles.axes, roles.src_spatial, strict=True):
-        phases = []
-        for phase in axis.phases:
-            reach = [-phase.count < offset < extent for offset in phase.taps.offsets]
-            first = reach.index(True) if any(reach) else 0
-            phases.append(replace(phase, taps=phase.taps[first : first + sum(reach)]))
-        axes.append(axis._replace(phases=tuple(phases)))
-    return replace(roles, axes=tuple(axes))
-
-
 @functools.lru_cache(maxsize=64)
 def flat_line(roles: Roles) -> FlatLine:
     """The line with the fewest zeros that keep rows apart, shared by neighbours: of all phases, so that they see one
@@ -88,7 +75,7 @@ def cut_line(p: ConvProblem, target: Target) -> Blocks:
 
     A sample's bits must not depend on the rest of the batch."""
     size = Numbers.of(p.dtype).computed.itemsize
-    blocks = _cut_line(reaching(roles_of(p)), p.groups, target, size, config.get("block_pixels"))
+    blocks = _cut_line(roles_of(p), p.groups, target, size, config.get("block_pixels"))
     return replace(blocks, units=p.batch)
 
 

@@ -302,6 +302,7 @@ class Staging(Correlation):
         with self.module.function("stage_whole", args=PTR, state=PTR, source=PTR, staged=PTR) as f:
             args, state = f.args["args"], f.args["state"]
             extent, _, low, span, _ = self.of_rows(f, args, state)
+            (src_channel,) = self.args.read(f, args, "src_channel")
             # Of a row's vectors some may begin before the image and some end after it; those between are whole.
             begin = f.smaller((f.larger(0 - low, 0) + (lanes - 1)) // lanes * lanes, span)
             whole = f.larger(begin, f.smaller(f.larger(extent - low, 0), span) // lanes * lanes)
@@ -309,11 +310,15 @@ class Staging(Correlation):
                 # A row outside the image is one whose first part, up to its end, is masked: all of it is zeros.
                 head = f.select(inside.equals(1), begin, span)
                 width = extent * inside
+                coming = f.offset(row, low + src_channel, numbers.stored)
                 with f.loop(0, head, lanes) as i:
+                    f.prefetch(f.offset(coming, i, numbers.stored), level=1)
                     f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
                 with f.loop(head, f.larger(head, whole), lanes) as i:
+                    f.prefetch(f.offset(coming, i, numbers.stored), level=1)
                     f.store(numbers.widen(f, f.load(stored, row, low + i)), place, i)
                 with f.loop(f.larger(head, whole), span, lanes) as i:
+                    f.prefetch(f.offset(coming, i, numbers.stored), level=1)
                     f.store(numbers.widen(f, self.samples(f, row, low + i, width)), place, i)
 
     def of_rows(self, f: Function, args: Value, state: Value) -> list[Value]:
