@@ -125,11 +125,10 @@ class Search:
         accepted = [one for one in found if one.verdict.accepted]
         plain = [one for one in accepted if one.algorithm.is_plain]
         others = [one for one in accepted if not one.algorithm.is_plain]
-        best = max(SHORT, min((one.estimate for one in plain), default=0.0))
-        plain.sort(key=lambda one: one.estimate > CLOSE * best)
-        first = plain[0].estimate if plain else float("inf")
+        best = min((one.estimate for one in plain), default=float("inf"))
+        plain.sort(key=lambda one: one.estimate > CLOSE * max(SHORT, best))
         others.sort(key=lambda one: one.estimate)
-        faster = [one for one in others if one.estimate < first] if first > TINY else []
+        faster = [one for one in others if one.estimate < best] if best > TINY else []
         return [*faster, *plain, *others[len(faster) :]]
 
     def choose(self, ranked: Sequence[Consideration]) -> Choice:

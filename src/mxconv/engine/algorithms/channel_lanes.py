@@ -72,6 +72,11 @@ LEAST_PRODUCTS_OF_PHASES = 2048
 """The same where the phases of a stride are stored apart, which direct interleaves."""
 TRANSPOSING = 14.0
 """What transposing a vector of results costs more than storing it as direct does, as products of that vector."""
+READ_BESIDE = 5
+"""What a tile reads a product besides samples: weights, places, and what comes next. Two reads fit in a cycle."""
+LEAST_PRODUCTS_OF_VECTOR = 1024
+"""Products in a sum, from which on a tile of one vector of channels, that reads a sample for each multiply-add, pays
+where direct computes little in vain."""
 MOST_IDLE = 0.1
 """Share of lanes that may stand idle for want of result channels."""
 LEAST_FILLED = 0.95
@@ -113,7 +118,7 @@ class Shape:
 
 def tile_cycles(tile: Tile) -> float:
     """Cycles of one product of a tile: two multiply-adds of vectors fit in one."""
-    return max(tile.mr * tile.nv, tile.mr + 2) / 2 + STARTING
+    return max(tile.mr * tile.nv, tile.mr + READ_BESIDE) / 2 + STARTING
 
 
 @functools.lru_cache(maxsize=64)
@@ -295,9 +300,12 @@ class ChannelLanes(Plain):
         idle = 1 - roles.rows / (-(-roles.rows // nr) * nr)
         if idle > MOST_IDLE and not (shape.skips or is_stored_as_is):
             return Verdict(False, f"{roles.rows} result channels a group leave {idle:.0%} of the lanes idle")
+        is_narrow = shape.tile.nv == 1
         filled = roles.pixels / (-(-roles.pixels // lanes) * lanes)
         in_place = shape.banded or is_in_place(roles, numbers)
         if filled >= LEAST_FILLED and not is_stored_as_is:
+            if roles.most_taps == 1 and is_narrow:
+                return Verdict(False, f"{roles.rows} result channels a group, pays from {lanes + 1} on here")
             if roles.most_taps == 1 and not in_place:
                 return Verdict(False, "one tap a pixel, needs more to share the staged copy")
             if roles.most_taps == 1 and roles.axes[-1].src_step == 1 and products < LEAST_PRODUCTS_OF_ROWS:
@@ -310,6 +318,9 @@ class ChannelLanes(Plain):
         row = columns + halo(roles) / lane.src_step
         waste = -(-((rows - 1) * row + columns) // lanes) * lanes / (rows * columns) - 1
         cost = TRANSPOSING / products
+        if is_narrow and not is_stored_as_is and products < LEAST_PRODUCTS_OF_VECTOR:
+            least = LEAST_PRODUCTS_OF_VECTOR
+            return Verdict(False, f"sums of {products} products, pays from {least} on for {roles.rows} result channels")
         if waste <= cost and roles.most_taps > 1 and not is_stored_as_is:
             return Verdict(False, f"direct computes {waste:.1%} in vain, transposing costs {cost:.1%}")
         staged = staged_bytes(roles, numbers, lanes)
