@@ -91,8 +91,13 @@ def emit_micro_kernel(module: Module, symbol: str, numbers: Numbers, tile: Tile,
         put_or_add(f, f.args["first"], f.args["c"], places, sums)
 
 
-def sum_tile(f: Function, numbers: Numbers, tile: Tile, width: int) -> list[list[list[Variable]]]:
-    """The sums over k products of a function's arguments a and b (see emit_micro_kernel), by row, part and vector."""
+def sum_tile(
+    f: Function, numbers: Numbers, tile: Tile, width: int, *, asks: bool = False
+) -> list[list[list[Variable]]]:
+    """The sums over k products of a function's arguments a and b (see emit_micro_kernel), by row, part and vector.
+
+    `asks`: what lies behind b's rows is asked for, as the next tile's may.
+    """
     lanes = f.module.target.lanes(numbers.computed.itemsize)
     vector = numbers.computed.of(lanes)
     parts, mr, nr = numbers.parts, tile.mr, tile.nv * lanes
@@ -101,6 +106,8 @@ def sum_tile(f: Function, numbers: Numbers, tile: Tile, width: int) -> list[list
         a_row = f.offset(f.args["a"], k * (mr * parts), numbers.computed)
         row = f.offset(f.args["b"], k * f.args["b_row"], numbers.computed)
         columns = [[f.load(vector, row, p * nr + j * lanes) for j in range(width)] for p in range(parts)]
+        for at in range(nr, 2 * nr, max(1, 64 // numbers.computed.itemsize)) if asks else ():
+            f.prefetch(f.offset(row, at, numbers.computed))
         for i in range(mr):
             scalars = [f.splat(f.load(numbers.computed, a_row, i * parts + p), lanes) for p in range(parts)]
             for j in range(width):

@@ -312,7 +312,7 @@ class _Bundle(Correlation):
         ) as f:
             (dst_channel,) = self.args.read(f, f.args["args"], "dst_channel")
             epilogue = Epilogue(f, numbers, lanes, self.args, f.args["args"], self.epilogue)
-            cells = sum_tile(f, numbers, tile, tile.nv)
+            cells = sum_tile(f, numbers, tile, tile.nv, asks=True)
             starts = [f.load(I64, f.args["offsets"], j * lanes) for j in range(tile.nv)]
             for i in range(tile.mr):
                 epilogue.begin_row(f.args["channel"] + i)
