@@ -43,6 +43,7 @@ from .correlation import (
     with_row_axis,
 )
 from .costs import ALONG_ROWS, apart_seconds, packing_seconds, traffic_seconds, vector_seconds
+from .direct import interleave_of
 
 LAYOUT = Layout((*COMMON_ARGS, *staging.SECTIONS, *ARGS))
 
@@ -244,6 +245,11 @@ def row_table(roles: Roles, rows: Rows, tile: Tile, c_row: int) -> npt.NDArray[n
     return np.array(tiles + lists, np.int64)
 
 
+def is_scattered(roles: Roles) -> bool:
+    """Whether other algorithms would compute one product of a pixel, and store the results one by one in their rows."""
+    return roles.most_taps == 1 and roles.dst_strides[-1] == 1 and interleave_of(roles) == 1
+
+
 class PhaseRows(Plain):
     """Phases beside result channels. See the module's docstring."""
 
@@ -263,7 +269,7 @@ class PhaseRows(Plain):
             return Verdict(False, "dilation, needs none on the last two axes")
         if p.stride[-1] > MOST_STRIDE:
             return Verdict(False, f"stride {p.stride[-1]} on the last axis, interleaves up to {MOST_STRIDE}")
-        if rows_of(p).roles.rows > MOST_ROWS:
+        if rows_of(p).roles.rows > MOST_ROWS and not is_scattered(roles_of(p)):
             return Verdict(False, f"{rows_of(p).roles.rows} channels times phases, pays up to {MOST_ROWS}")
         staged = least_staged(p, target)
         if staged > MOST_STAGED_BYTES:
