@@ -318,7 +318,8 @@ class ChannelLanes(Plain):
         row = columns + halo(roles) / lane.src_step
         waste = -(-((rows - 1) * row + columns) // lanes) * lanes / (rows * columns) - 1
         cost = TRANSPOSING / products
-        if is_narrow and not is_stored_as_is and products < LEAST_PRODUCTS_OF_VECTOR:
+        is_excused = is_stored_as_is or shape.banded
+        if is_narrow and not is_excused and products < LEAST_PRODUCTS_OF_VECTOR:
             least = LEAST_PRODUCTS_OF_VECTOR
             return Verdict(False, f"sums of {products} products, pays from {least} on for {roles.rows} result channels")
         if waste <= cost and roles.most_taps > 1 and not is_stored_as_is:
